@@ -1,0 +1,96 @@
+//! Every bound of the engine, by name, with its default and the reason for it.
+//!
+//! Names end in `_max` with the unit where a count would not say it. A limit that an operator may change has the
+//! same name in the configuration file (`[limits]`).
+
+use super::time::Span;
+
+/// The limits of one engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one stanza from an authenticated stream. Vcards and pubsub items reach tens of KiB; more is abuse.
+    pub stanza_bytes_max: u32,
+    /// Bytes of one element before authentication (RFC 6120 §13.12 asks for at least 10,000).
+    pub stanza_bytes_unauthenticated_max: u32,
+    /// Nesting of elements inside one stanza, the stanza itself counting one. XHTML and forwarded archives stay below 30.
+    pub depth_max: u16,
+    /// Attributes of one element, namespace declarations included.
+    pub attributes_max: u16,
+    /// Time from the TCP connection to a bound resource; then the stream is closed with `connection-timeout`.
+    pub negotiation_timeout: Span,
+    /// Silence after which a bound connection without traffic is probed by the server with a white space or ping.
+    pub idle_timeout: Span,
+    /// How long a written probe or an outbox may stay without progress before the connection counts as dead.
+    pub unresponsive_timeout: Span,
+    /// Time the peer gets to close its half after our `</stream:stream>` (RFC 6120 §4.4).
+    pub close_timeout: Span,
+    /// Bytes queued for a client that does not read; beyond it the connection is closed (its session stays resumable).
+    pub outbox_bytes_max: u32,
+    /// Failed SASL attempts on one stream (RFC 6120 §6.4.5 asks for two to five).
+    pub auth_attempts_max: u8,
+    /// Resources of one user on this cluster.
+    pub resources_per_user_max: u16,
+    /// Items of one roster.
+    pub roster_items_max: u32,
+    /// Entries of one block list (XEP-0191).
+    pub blocked_max: u32,
+    /// Messages stored for one user who is offline; beyond it the sender gets `service-unavailable` (XEP-0160).
+    pub spool_messages_per_user_max: u32,
+    /// Stanzas in one resource's XEP-0198 queue; beyond it the connection is closed and the session detached.
+    pub unacked_stanzas_max: u32,
+    /// Bytes in one resource's XEP-0198 queue.
+    pub unacked_bytes_max: u32,
+    /// Stanzas of one sender that are not settled yet; beyond it reading from the sender pauses.
+    pub unsettled_stanzas_max: u32,
+    /// Bytes of one sender's stanzas that are not settled yet.
+    pub unsettled_bytes_max: u32,
+    /// The longest a session without connection waits for its client (XEP-0198 `max`).
+    pub resume_timeout_max: Span,
+    /// Bytes a client may send per second, with bursts of four times that; 0: no limit. Beyond it reading pauses.
+    pub rate_bytes_per_second: u32,
+    /// Stanzas that wait for one user's record to load; beyond it they bounce with `resource-constraint`.
+    pub loading_stanzas_max: u32,
+    /// Users whose record stays in memory although nobody needs it, so that a burst does not ask the store again.
+    pub user_cache_timeout: Span,
+    /// Full JIDs one resource may have sent directed presence to and owes an `unavailable` (RFC 6121 §4.6).
+    pub directed_presence_max: u32,
+    /// Stanzas a client that said it is inactive may have held back (XEP-0352).
+    pub csi_stanzas_max: u32,
+    /// How long a store request may stay without answer before what waits for it is refused.
+    pub store_timeout: Span,
+    /// How long a message may stay without a client's ack before it is written to the spool (DESIGN §5).
+    pub spool_after: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            stanza_bytes_max: 256 * 1024,
+            stanza_bytes_unauthenticated_max: 10 * 1024,
+            depth_max: 128,
+            attributes_max: 64,
+            negotiation_timeout: Span::secs(30),
+            idle_timeout: Span::secs(300),
+            unresponsive_timeout: Span::secs(60),
+            close_timeout: Span::secs(5),
+            outbox_bytes_max: 2 * 1024 * 1024,
+            auth_attempts_max: 5,
+            resources_per_user_max: 32,
+            roster_items_max: 5_000,
+            blocked_max: 1_000,
+            spool_messages_per_user_max: 1_000,
+            unacked_stanzas_max: 5_000,
+            unacked_bytes_max: 4 * 1024 * 1024,
+            unsettled_stanzas_max: 256,
+            unsettled_bytes_max: 256 * 1024,
+            resume_timeout_max: Span::secs(600),
+            rate_bytes_per_second: 65_536,
+            loading_stanzas_max: 256,
+            user_cache_timeout: Span::secs(60),
+            directed_presence_max: 256,
+            csi_stanzas_max: 256,
+            store_timeout: Span::secs(10),
+            spool_after: Span::millis(250),
+        }
+    }
+}
