@@ -158,6 +158,27 @@ impl<T> Slots<T> {
             Tenant::Gone(_) => None,
         })
     }
+
+    /// The present tenant of a place, for the links inside one structure, which never outlive their target.
+    pub(super) fn at(&self, index: u32) -> &T {
+        match &self.places[index as usize].tenant {
+            Tenant::Here(value) => value,
+            Tenant::Gone(_) => panic!("a link leads to a free place"),
+        }
+    }
+
+    /// The key of the present tenant of a place.
+    pub(super) fn key_at(&self, index: u32) -> Key {
+        Key { index, generation: self.places[index as usize].generation }
+    }
+
+    /// As [`Slots::at`].
+    pub(super) fn at_mut(&mut self, index: u32) -> &mut T {
+        match &mut self.places[index as usize].tenant {
+            Tenant::Here(value) => value,
+            Tenant::Gone(_) => panic!("a link leads to a free place"),
+        }
+    }
 }
 
 impl<T> Default for Slots<T> {
