@@ -5,6 +5,20 @@
 
 use super::time::Span;
 
+/// Bytes of one decoded SASL message. The longest honest one carries a 3,071 byte `authzid`; it is held until the
+/// exchange ends, by peers nobody knows yet.
+pub const SASL_MESSAGE_BYTES_MAX: usize = 4096;
+/// Bytes of a user name inside SASL: a localpart cannot be longer (RFC 7622 §3.3.1).
+pub const SASL_USERNAME_BYTES_MAX: usize = 1023;
+/// Bytes of a password sent with PLAIN, or prepared for key derivation.
+pub const SASL_PASSWORD_BYTES_MAX: usize = 1023;
+/// Bytes of an `authzid`: the longest JID (RFC 7622 §3.1).
+pub const SASL_AUTHZID_BYTES_MAX: usize = 3071;
+/// Bytes of the nonce that a SCRAM client chose. Known clients send 16 to 64.
+pub const SASL_NONCE_BYTES_MAX: usize = 256;
+/// Characters of the trace of an anonymous login (RFC 4505 §2).
+pub const SASL_TRACE_CHARS_MAX: usize = 255;
+
 /// The limits of one engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
