@@ -9,4 +9,6 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod route;
 pub mod sasl;
+pub mod user;
