@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
-pub mod route;
+pub mod jid;
 pub mod sasl;
 pub mod user;
+pub mod route;
