@@ -10,6 +10,6 @@
 
 pub mod base;
 pub mod jid;
+pub mod route;
 pub mod sasl;
 pub mod user;
-pub mod route;

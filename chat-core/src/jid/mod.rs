@@ -54,9 +54,9 @@ pub const PART_BYTES_MAX: usize = 1023;
 /// Bytes of one prepared address: three parts, `@` and `/`.
 pub const JID_BYTES_MAX: usize = 3 * PART_BYTES_MAX + 2;
 
-/// Bytes of one part before preparation. Preparation shrinks text by less than this factor for any honest input, and
-/// the bound keeps the work on a hostile one linear and small.
-const UNPREPARED_BYTES_MAX: usize = 8 * PART_BYTES_MAX;
+/// Bytes of one part before preparation. Nothing honest shrinks by more than this factor (an emoji key cap does by
+/// exactly it: `1`, variation selector), and the bound keeps the work on a hostile text small.
+const UNPREPARED_BYTES_MAX: usize = 4 * PART_BYTES_MAX;
 
 /// Reads an address (RFC 7622 §3.1).
 ///

@@ -150,19 +150,20 @@ pub(super) enum Derived {
 }
 
 fn check_class(text: &str, class: Class) -> Result<(), Reason> {
+    let mut contextual = false;
     for (at, c) in text.char_indices() {
         match derive(c) {
             Derived::Valid => {}
             Derived::FreeformOnly if class == Class::Freeform => {}
-            Derived::Contextual => {
-                if !context::is_allowed(text, at, c) {
-                    return Err(Reason::Context(c));
-                }
-            }
+            Derived::Contextual if context::fits_neighbours(text, at, c) => contextual = true,
+            Derived::Contextual => return Err(Reason::Context(c)),
             Derived::FreeformOnly | Derived::Disallowed => return Err(Reason::Forbidden(c)),
         }
     }
-    Ok(())
+    match contextual.then(|| context::first_misfit(text)).flatten() {
+        Some(c) => Err(Reason::Context(c)),
+        None => Ok(()),
+    }
 }
 
 /// The algorithm of RFC 8264 §8, in its order. Letters in parentheses are those of RFC 8264 §9.

@@ -24,8 +24,16 @@ impl<'a> JidRef<'a> {
     /// Finds the separators of a text that is known to be prepared.
     pub(super) fn of_prepared(text: &'a str) -> JidRef<'a> {
         let bytes = text.as_bytes();
-        let domain_end = memchr::memchr(b'/', bytes).unwrap_or(bytes.len());
-        let at = memchr::memchr(b'@', &bytes[..domain_end]).unwrap_or(0);
+        let first = memchr::memchr2(b'@', b'/', bytes).unwrap_or(bytes.len());
+        if bytes.get(first) != Some(&b'@') {
+            return JidRef::of_prepared_parts(text, 0, first);
+        }
+        let slash = memchr::memchr(b'/', &bytes[first..]);
+        JidRef::of_prepared_parts(text, first, slash.map_or(bytes.len(), |slash| first + slash))
+    }
+
+    /// The same for separators that are known: the place of the `@`, or 0 if there is none, and the domain's end.
+    pub(super) fn of_prepared_parts(text: &'a str, at: usize, domain_end: usize) -> JidRef<'a> {
         JidRef { text, at: NonZeroU16::new(position(at)), domain_end: position(domain_end) }
     }
 
