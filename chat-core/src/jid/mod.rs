@@ -19,7 +19,7 @@
 //!
 //! Decisions where the texts leave a choice or contradict each other:
 //! - A domain is kept as U-labels (RFC 7622 §3.2): `xn--fuball-cta.example` becomes `fußball.example`. Whoever needs
-//!   DNS converts back. Symbols that UTS #46 admits are admitted (`☃.example`), as every deployed server does.
+//!   DNS converts back. Symbols that UTS #46 admits are admitted (`☃.example`): IDNA2008 would not, but such hosts exist.
 //! - `_` is accepted in host names: they exist. Labels hold at most 63 bytes in their ASCII form.
 //! - An IPv6 literal is rewritten as RFC 5952 wants, so that its spellings compare equal.
 //! - Lower case is the mapping of each code point alone: `Σ` becomes `σ` also at the end of a word (RFC 7622 §3.5).
