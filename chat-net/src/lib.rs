@@ -1,0 +1,26 @@
+//! The outside world of the chat engine: runtimes, sockets, TLS, storage and authentication.
+//!
+//! `chat-core` is pure: it is told what time it is and which bytes arrived, and says what it wants done. This crate
+//! does it. Each folder is usable, and tested, without the ones that come after it:
+//!
+//! - [`proxy`]: the PROXY protocol, from the balancers that are trusted;
+//! - `tls` (feature `rustls`): TLS as a pipe from bytes to bytes, without a socket.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `tokio` (default) | workers on tokio |
+//! | `async-std` | workers on async-io, for async-std and smol |
+//! | `rustls` (default) | TLS; it needs a provider of cryptography as well: |
+//! | `aws-lc-rs`, `ring` | the two providers; with both built in, [`tls::Provider`] chooses |
+//! | `sqlite` | the embedded store |
+//!
+//! A feature adds something to choose and never changes what was chosen before. No type of rustls, SQLite or any
+//! runtime stands in a public signature, so they can be replaced without a change for those who embed the server.
+#![cfg_attr(not(feature = "rustls"), allow(rustdoc::broken_intra_doc_links))]
+#![forbid(unsafe_code)]
+
+pub mod proxy;
+#[cfg(feature = "rustls")]
+pub mod tls;

@@ -1,0 +1,344 @@
+//! Settings, and the handle they live behind.
+
+use super::TlsError;
+use super::exporter::{ExporterLog, note};
+use super::identity::{self, Identity};
+use arc_swap::ArcSwap;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The ALPN name of XMPP from a client over direct TLS (XEP-0368 §3).
+const ALPN_XMPP_CLIENT: &[u8] = b"xmpp-client";
+
+/// Who does the cryptography. Always a choice of the embedder: a build may hold both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// aws-lc-rs (feature `aws-lc-rs`): the faster one, with post-quantum key exchange.
+    AwsLcRs,
+    /// ring (feature `ring`): the one that is easier to build.
+    Ring,
+}
+
+impl Provider {
+    /// The provider of this build; aws-lc-rs where both are there, none where neither is.
+    #[must_use]
+    pub fn built_in() -> Option<Provider> {
+        if cfg!(feature = "aws-lc-rs") {
+            Some(Provider::AwsLcRs)
+        } else if cfg!(feature = "ring") {
+            Some(Provider::Ring)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn crypto(self) -> Result<Arc<CryptoProvider>, TlsError> {
+        match self {
+            #[cfg(feature = "aws-lc-rs")]
+            Provider::AwsLcRs => Ok(Arc::new(rustls::crypto::aws_lc_rs::default_provider())),
+            #[cfg(not(feature = "aws-lc-rs"))]
+            Provider::AwsLcRs => Err(TlsError::NoProvider { wanted: "aws-lc-rs" }),
+            #[cfg(feature = "ring")]
+            Provider::Ring => Ok(Arc::new(rustls::crypto::ring::default_provider())),
+            #[cfg(not(feature = "ring"))]
+            Provider::Ring => Err(TlsError::NoProvider { wanted: "ring" }),
+        }
+    }
+
+    fn ticketer(self) -> Result<Arc<dyn ProducesTickets>, TlsError> {
+        match self {
+            #[cfg(feature = "aws-lc-rs")]
+            Provider::AwsLcRs => {
+                rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| TlsError::Setup(error.to_string()))
+            }
+            #[cfg(not(feature = "aws-lc-rs"))]
+            Provider::AwsLcRs => Err(TlsError::NoProvider { wanted: "aws-lc-rs" }),
+            #[cfg(feature = "ring")]
+            Provider::Ring => {
+                rustls::crypto::ring::Ticketer::new().map_err(|error| TlsError::Setup(error.to_string()))
+            }
+            #[cfg(not(feature = "ring"))]
+            Provider::Ring => Err(TlsError::NoProvider { wanted: "ring" }),
+        }
+    }
+}
+
+/// Settings of TLS towards clients: versions 1.2 and 1.3 with the provider's own choice of ciphers, resumption by
+/// tickets, no early data.
+#[derive(Debug, Clone)]
+pub struct TlsConfig {
+    identity: Identity,
+    by_domain: Vec<(String, Identity)>,
+    /// PEM text and where it came from.
+    client_ca: Option<(Vec<u8>, String)>,
+    provider: Provider,
+}
+
+impl TlsConfig {
+    /// One certificate for every domain, and the [built-in](Provider::built_in) provider.
+    ///
+    /// # Errors
+    /// [`TlsError::NoProvider`] in a build without cryptography.
+    pub fn new(identity: Identity) -> Result<TlsConfig, TlsError> {
+        let provider =
+            Provider::built_in().ok_or(TlsError::NoProvider { wanted: "provider of cryptography" })?;
+        Ok(TlsConfig { identity, by_domain: Vec::new(), client_ca: None, provider })
+    }
+
+    /// Another provider.
+    #[must_use]
+    pub fn with_provider(mut self, provider: Provider) -> TlsConfig {
+        self.provider = provider;
+        self
+    }
+
+    /// Another certificate for clients that ask for this domain by name; the last one given for a domain counts.
+    /// `*.domain` stands for every name one level below it, where that has none of its own.
+    #[must_use]
+    pub fn with_domain(mut self, domain: impl Into<String>, identity: Identity) -> TlsConfig {
+        self.by_domain.push((domain.into(), identity));
+        self
+    }
+
+    /// Asks clients for a certificate, and verifies it against these authorities (PEM). A client without one, or with
+    /// one that does not verify, is connected all the same: it only cannot log in with it.
+    #[must_use]
+    pub fn with_client_ca(mut self, pem: impl Into<Vec<u8>>) -> TlsConfig {
+        self.client_ca = Some((pem.into(), "the client CA text".to_owned()));
+        self
+    }
+
+    /// The same from a file.
+    ///
+    /// # Errors
+    /// [`TlsError::Read`] with the file's name.
+    pub fn with_client_ca_file(mut self, path: &Path) -> Result<TlsConfig, TlsError> {
+        self.client_ca = Some((identity::read(path)?, path.display().to_string()));
+        Ok(self)
+    }
+}
+
+/// What a connection's TLS is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsPurpose {
+    /// After `<starttls/>`. Whatever protocol names (ALPN) a client offers there are ignored.
+    StartTls,
+    /// From the first byte (XEP-0368): a client that offers protocol names must offer `xmpp-client`; one that offers
+    /// none is welcome too.
+    Direct,
+}
+
+/// The handle of TLS: connections are made from it, and it can be given new settings while they run. Clones share the
+/// settings.
+#[derive(Clone)]
+pub struct Tls {
+    loaded: Arc<ArcSwap<Loaded>>,
+}
+
+/// Settings made ready. Connections hold on to theirs until their handshake is done.
+pub(super) struct Loaded {
+    starttls: Arc<ServerConfig>,
+    direct: Arc<ServerConfig>,
+    /// Judges client certificates after the handshake, see [`AskOnly`].
+    pub(super) client_verifier: Option<Arc<dyn ClientCertVerifier>>,
+    fingerprint: String,
+    provider: Provider,
+}
+
+impl Tls {
+    /// Checks and loads.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with the settings, with the file it was found in.
+    pub fn new(config: &TlsConfig) -> Result<Tls, TlsError> {
+        let loaded = Loaded::new(config, config.provider.ticketer()?)?;
+        Ok(Tls { loaded: Arc::new(ArcSwap::from_pointee(loaded)) })
+    }
+
+    /// Takes new settings for the connections to come; those that exist, even in the middle of a handshake, go on with
+    /// theirs. Tickets given out before stay good.
+    ///
+    /// # Errors
+    /// As [`Tls::new`]; the settings in force stay.
+    pub fn reload(&self, config: &TlsConfig) -> Result<(), TlsError> {
+        let now = self.loaded.load();
+        let ticketer = if now.provider == config.provider {
+            now.starttls.ticketer.clone()
+        } else {
+            config.provider.ticketer()?
+        };
+        self.loaded.store(Arc::new(Loaded::new(config, ticketer)?));
+        Ok(())
+    }
+
+    /// [`Identity::fingerprint`] of the certificate for all domains.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        self.loaded.load().fingerprint.clone()
+    }
+
+    pub(super) fn loaded(&self) -> Arc<Loaded> {
+        self.loaded.load_full()
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("fingerprint", &self.fingerprint()).finish()
+    }
+}
+
+impl Loaded {
+    fn new(config: &TlsConfig, ticketer: Arc<dyn ProducesTickets>) -> Result<Loaded, TlsError> {
+        let crypto = config.provider.crypto()?;
+        let certificates = Certificates::new(config)?;
+        let fingerprint = identity::fingerprint(&certificates.default.cert[0]);
+        let client_verifier = match &config.client_ca {
+            Some((pem, origin)) => Some(client_verifier(pem, origin, &crypto)?),
+            None => None,
+        };
+        let builder = ServerConfig::builder_with_provider(crypto)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|error| TlsError::Setup(error.to_string()))?;
+        let mut starttls = match &client_verifier {
+            Some(strict) => builder.with_client_cert_verifier(Arc::new(AskOnly { strict: strict.clone() })),
+            None => builder.with_no_client_auth(),
+        }
+        .with_cert_resolver(Arc::new(certificates));
+        starttls.ticketer = ticketer;
+        // A chat client holds one connection and resumes seldom: one ticket is enough.
+        starttls.send_tls13_tickets = 1;
+        starttls.key_log = Arc::new(ExporterLog);
+        let mut direct = starttls.clone();
+        direct.alpn_protocols = vec![ALPN_XMPP_CLIENT.to_vec()];
+        Ok(Loaded {
+            starttls: Arc::new(starttls),
+            direct: Arc::new(direct),
+            client_verifier,
+            fingerprint,
+            provider: config.provider,
+        })
+    }
+
+    pub(super) fn server_config(&self, purpose: TlsPurpose) -> Arc<ServerConfig> {
+        match purpose {
+            TlsPurpose::StartTls => self.starttls.clone(),
+            TlsPurpose::Direct => self.direct.clone(),
+        }
+    }
+}
+
+fn client_verifier(
+    pem: &[u8],
+    origin: &str,
+    crypto: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let unusable = |reason: String| TlsError::Unusable { origin: origin.to_owned(), reason };
+    let mut roots = RootCertStore::empty();
+    for certificate in identity::certificates(pem, origin)? {
+        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), crypto.clone())
+        .allow_unauthenticated()
+        .build()
+        .map(|verifier| verifier as Arc<dyn ClientCertVerifier>)
+        .map_err(|error| unusable(error.to_string()))
+}
+
+/// Picks the certificate by the name the client asks for.
+#[derive(Debug)]
+struct Certificates {
+    default: Arc<CertifiedKey>,
+    /// By ASCII domain in lower case; a wildcard stands under `*.` and the rest.
+    by_domain: BTreeMap<String, Arc<CertifiedKey>>,
+}
+
+impl Certificates {
+    fn new(config: &TlsConfig) -> Result<Certificates, TlsError> {
+        let mut by_domain = BTreeMap::new();
+        for (domain, identity) in &config.by_domain {
+            let name = match domain.strip_prefix("*.") {
+                Some(parent) => format!("*.{}", identity::ascii_domain(parent)?),
+                None => identity::ascii_domain(domain)?,
+            };
+            by_domain.insert(name, identity.certified_key(config.provider)?);
+        }
+        Ok(Certificates { default: config.identity.certified_key(config.provider)?, by_domain })
+    }
+
+    fn pick(&self, server_name: Option<&str>) -> &Arc<CertifiedKey> {
+        let Some(name) = server_name.filter(|_| !self.by_domain.is_empty()) else { return &self.default };
+        let name = name.to_ascii_lowercase();
+        let wildcard = || {
+            let (_, parent) = name.split_once('.')?;
+            self.by_domain.get(&format!("*.{parent}"))
+        };
+        self.by_domain.get(&name).or_else(wildcard).unwrap_or(&self.default)
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let server_name = hello.server_name();
+        note(|notes| notes.server_name = server_name.map(str::to_ascii_lowercase));
+        Some(self.pick(server_name).clone())
+    }
+}
+
+/// Asks for a client certificate and checks that the client has its key, but leaves to the end of the handshake whether
+/// an authority of ours vouches for it. A client with an expired certificate, or one for somebody else, may still log
+/// in with its password (XEP-0178 §2 has the certificate decide about SASL EXTERNAL, not about the connection); and the same
+/// check then covers certificates that come out of a resumed session's ticket, against the settings of today.
+#[derive(Debug)]
+struct AskOnly {
+    strict: Arc<dyn ClientCertVerifier>,
+}
+
+impl ClientCertVerifier for AskOnly {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.strict.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.strict.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.strict.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.strict.supported_verify_schemes()
+    }
+}
