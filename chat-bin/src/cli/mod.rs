@@ -1,0 +1,69 @@
+//! The command line: what can be typed, and which part of the program answers.
+//!
+//! Owns: subcommands, flags, exit codes. In: the process's arguments. Out: text on stdout, complaints on stderr, an
+//! exit code: 0 done, 1 failed, 2 the command line or the configuration is wrong. Does **not** belong here: what
+//! settings mean (`config`).
+
+mod check;
+mod options;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub use options::ConfigOptions;
+
+/// The exit code for a wrong command line or configuration, clap's own for the former.
+pub const EXIT_CONFIG: u8 = 2;
+
+/// An XMPP chat server.
+#[derive(Debug, Parser)]
+#[command(name = "chat", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check the configuration and print every effective value with its origin
+    ///
+    /// Exits with 0 if the configuration is sound, and with 2 after printing all errors if it is not.
+    Check(check::CheckArgs),
+    /// Print a completion script for a shell
+    ///
+    /// For bash: chat completions bash > /etc/bash_completion.d/chat
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Runs the program with the process's arguments.
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Check(args) => check::run(&args),
+        Command::Completions { shell } => {
+            // Into memory first: a reader that stops early, as `head` does, is no failure.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "chat", &mut script);
+            print(&script)
+        }
+    }
+}
+
+/// Writes to stdout. A reader that went away is not an error of ours.
+fn print(text: &[u8]) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "chat: cannot write: {e}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}

@@ -1,0 +1,132 @@
+//! Settings of single domains.
+
+use super::*;
+use crate::config::AuthMethod;
+
+const TOML: &str = r#"
+domains = ["example.org", "anon.example.org", "open.example.org"]
+
+[auth]
+method = ["store"]
+
+[limits]
+roster_items_max = 100
+
+[domain."anon.example.org"]
+auth.method = ["anonymous"]
+c2s.allow_plaintext = true
+
+[domain."Open.Example.org".registration]
+enabled = true
+
+[domain."open.example.org".limits]
+c2s_rate = "16KiB"
+resume_timeout_max = "1h"
+"#;
+
+#[test]
+fn an_anonymous_domain_beside_a_normal_one() {
+    let config = Machine::with_toml(TOML).config();
+    let (plain, anon, open) = (
+        config.for_domain("example.org"),
+        config.for_domain("anon.example.org"),
+        config.for_domain("open.example.org"),
+    );
+    assert_eq!(plain.auth.methods, [AuthMethod::Store]);
+    assert_eq!(anon.auth.methods, [AuthMethod::Anonymous]);
+    assert_eq!(open.auth.methods, [AuthMethod::Store]);
+    assert_eq!([plain, anon, open].map(|d| d.allow_plaintext), [false, true, false]);
+    assert_eq!([plain, anon, open].map(|d| d.registration_enabled), [false, false, true]);
+    assert_eq!([plain, anon, open].map(|d| d.limits.rate_bytes_per_second), [65_536, 65_536, 16_384]);
+    assert_eq!([plain, anon, open].map(|d| d.limits.roster_items_max), [100, 100, 100]);
+    assert_eq!(open.limits.resume_timeout_max.as_secs(), 3_600);
+    assert_eq!(config.for_domain("OPEN.example.org"), open);
+    assert_eq!(config.for_domain("elsewhere.example"), plain);
+    assert_eq!(config.limits(), &plain.limits);
+}
+
+#[test]
+fn what_was_set_for_one_domain_beats_what_was_set_for_all() {
+    let m = Machine::with_toml(TOML).env("CHAT_AUTH_METHOD", "store").flag("registration.enabled", "false");
+    let config = m.config();
+    assert_eq!(config.for_domain("anon.example.org").auth.methods, [AuthMethod::Anonymous]);
+    assert!(config.for_domain("open.example.org").registration_enabled);
+}
+
+#[test]
+fn sources_override_each_other_within_a_domain() {
+    let name = "domain.\"anon.example.org\".auth.method";
+    let m = Machine::with_toml(TOML);
+    assert_eq!(m.effective(name), pair("anonymous", "chat.toml:11"));
+    let m =
+        m.file("/chat/etc/override/a.toml", "[domain.'anon.example.org']\nauth.method = 'store anonymous'");
+    assert_eq!(m.effective(name), pair("store anonymous", "/chat/etc/override/a.toml:2"));
+    let m = m.flag("domain.anon.example.org.auth.method", "store");
+    assert_eq!(m.effective(name), pair("store", "flag --set"));
+    let m = m.flag("domain.\"anon.example.org\".auth.method", "anonymous");
+    assert_eq!(m.effective(name), pair("anonymous", "flag --set"));
+}
+
+#[test]
+fn faults_in_a_domain_name_it() {
+    let m = Machine::with_toml(
+        "domains = \"a.example b.example\"\n\
+         domain.x = 1\n\
+         [domain.\"a.example\"]\n\
+         net.workers = 1\n\
+         auth.metod = \"store\"\n\
+         registration.enabled = 1\n\
+         listen = 3\n\
+         [domain.\"not a domain\"]\n\
+         c2s.allow_plaintext = true\n",
+    );
+    assert_eq!(
+        m.errors(),
+        [
+            "chat.toml:2: domain.\"x\" must be a table of settings",
+            "chat.toml:4: domain.\"a.example\".net.workers: net.workers cannot differ between domains",
+            "chat.toml:5: domain.\"a.example\".auth.metod is not a setting; did you mean auth.method?",
+            "chat.toml:6: domain.\"a.example\".registration.enabled: expected true or false, not 1",
+            "chat.toml:7: domain.\"a.example\".listen is a section, not a setting",
+            "chat.toml:9: domain.\"not a domain\".c2s.allow_plaintext: \"not a domain\" is not a domain",
+        ]
+    );
+}
+
+#[test]
+fn rules_hold_for_each_domain_that_is_served() {
+    let toml = "auth.method = \"http\"\n\
+                [domain.\"a.example\"]\n\
+                auth.method = \"jwt\"\n\
+                [domain.\"b.example\"]\n\
+                auth.method = \"store\"\n\
+                tls.cert = \"chat.toml\"\n";
+    let errors = |domains: &str| Machine::with_toml(toml).env("XMPP_DOMAINS", domains).errors();
+    let a = "chat.toml:3: domain.\"a.example\".auth.method: jwt with HS256 needs auth.jwt_secret or auth.jwt_key_file";
+    let b = "chat.toml:6: domain.\"b.example\".tls.cert: needs tls.key as well";
+    let c = "chat.toml:1: auth.method: http needs auth.http_url";
+    assert_eq!(errors("a.example b.example"), [a, b]);
+    assert_eq!(errors("b.example"), [b]);
+    assert_eq!(errors("b.example c.example d.example"), [c, b]);
+}
+
+#[test]
+fn a_domain_that_is_not_served_is_noted() {
+    let m = Machine::with_toml(TOML).env("XMPP_DOMAINS", "example.org anon.example.orgg open.example.org");
+    assert_eq!(
+        m.config().notes,
+        [
+            "domain.\"anon.example.org\" has settings, but is not one of the domains served; did you mean anon.example.orgg?"
+        ]
+    );
+}
+
+#[test]
+fn a_key_of_the_domain_beats_one_for_all() {
+    let m = Machine::with_toml(
+        "auth.method = \"jwt\"\nauth.jwt_key_file = \"chat.toml\"\n\
+         [domain.\"localhost\"]\nauth.jwt_secret = \"0123456789abcdef0123456789abcdef\"",
+    );
+    let jwt = m.config().for_domain("localhost").auth.jwt.clone().unwrap();
+    assert!(matches!(jwt.key, crate::config::JwtKey::Secret(_)));
+}

@@ -1,0 +1,5 @@
+//! The `chat` program.
+
+fn main() -> std::process::ExitCode {
+    chat_bin::cli::run()
+}
