@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chat_core::base::time::Span;
+use chat_core::jid::prepare_domain;
 
 use super::secret::{MASK, Secret};
 use super::types::{Cidr, HttpUrl, NodeAddr, StoreUrl};
@@ -348,13 +349,11 @@ pub fn duration(span: Span) -> String {
     }
 }
 
-/// The canonical form of a domain: in lower case, with U-labels (RFC 7622 §3.2.1), without a final dot.
-/// `None` if it is not a host name.
+/// The canonical form of a domain, as the engine compares it (RFC 7622 §3.2). `None` if it is not a host name: what
+/// only an address may be, an IPv6 literal or a name with an underscore, is not to be served.
 pub fn read_domain(text: &str) -> Option<String> {
-    let text = text.strip_suffix('.').unwrap_or(text);
-    let ascii = idna::domain_to_ascii_strict(text).ok()?;
-    let (unicode, sound) = idna::domain_to_unicode(&ascii);
-    sound.ok().map(|()| unicode)
+    let domain = prepare_domain(text).ok()?.into_owned();
+    (domain.len() <= 253 && !domain.contains(['_', '['])).then_some(domain)
 }
 
 /// As plain text that [`Kind::read`] would accept again, secrets excepted.

@@ -81,6 +81,11 @@ fn refusals_say_what_is_expected() {
             "5222",
             "expected a list of socket addresses such as 0.0.0.0:5222 or [::]:5222, not \"5222\"",
         ),
+        (
+            Kind::Domains,
+            "a_b.example",
+            "expected one or more domains such as chat.example.org, not \"a_b.example\"",
+        ),
         (Kind::Node, "chat", "expected name@host, not \"chat\""),
         (Kind::Store, "postgres://pw", ""),
         (
