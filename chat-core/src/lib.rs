@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod xml;
 pub mod jid;
 pub mod route;
 pub mod sasl;

@@ -1,0 +1,47 @@
+//! XML as XMPP uses it: frame boundaries, one validating pass, names, escapes, elements on demand, the writer.
+//!
+//! Owns: everything between the bytes of a stream and the names, attributes and children of an element.
+//! In: bytes in any cuts. Out: frames ([`frame`]), a validated view of one stanza as ranges of its own bytes
+//! ([`scan`]), of a stream header ([`header`]), trees ([`element`]), bytes ([`write`](mod@write)).
+//!
+//! ```text
+//! bytes ─ Framer::push ─┬─ Header ─ parse_header ─ HeaderView ─ StreamNs
+//!                       └─ Element ─ scan ─ StanzaView ─┬─ forward ─ bytes
+//!                                                       └─ Element::parse ─ Element::write ─ bytes
+//! ```
+//!
+//! Invariants:
+//! - What comes out of the framer does not depend on how the bytes were cut.
+//! - A slice that [`scan::scan`] accepted is exactly one element: well-formed, UTF-8, every prefix bound, nothing
+//!   that restricted XML forbids. It may be appended unchanged to any stream that binds the prefixes it inherits.
+//! - No function here recurses on what a peer sent: nesting costs bytes of a bounded stack, never the thread's.
+//! - The common stanza is scanned and forwarded without an allocation, a copy of its payload or a second parse.
+//! - What the writer escapes is always well-formed, whatever string it is given.
+//!
+//! Not here: sizes of what waits for its end (the caller of the framer counts them), the meaning of names (`stanza`),
+//! streams' openings and errors as text (`stream`), addresses (`jid`).
+//!
+//! Follows RFC 6120 §11 (restricted XML), XML 1.0 (fifth edition), Namespaces in XML 1.0 (third edition).
+
+mod chars;
+pub mod element;
+pub mod escape;
+pub mod fault;
+pub mod frame;
+pub mod header;
+pub mod ns;
+pub mod scan;
+mod stack;
+mod walk;
+pub mod write;
+
+#[cfg(test)]
+mod laws;
+
+pub use element::{Element, Node};
+pub use fault::XmlFault;
+pub use frame::{FrameKind, Framer, Step};
+pub use header::{HeaderView, parse_header};
+pub use ns::StreamNs;
+pub use scan::{ScanLimits, StanzaView, scan};
+pub use write::{Head, Sink, Stamp, forward};

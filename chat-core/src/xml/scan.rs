@@ -1,0 +1,432 @@
+//! The one validating pass over a stanza, and the view it yields: names, heads and children as ranges of the
+//! original bytes.
+
+use super::escape::{attr_value, is_plain};
+use super::fault::{XmlFault, ill};
+use super::ns::{self, StreamNs};
+use super::walk::{Attr, Event, NsRef, QName, Span, Walker, utf8};
+use crate::base::limits::Limits;
+use std::borrow::Cow;
+use std::ops::Range;
+
+pub use super::walk::{DECLARATIONS_MAX, DEPTH_MAX, PREFIXED_ATTRIBUTES_MAX};
+
+/// What a scan refuses although it is good XML.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScanLimits {
+    /// Nesting, the scanned element itself counting one. Values above [`DEPTH_MAX`] count as that.
+    pub depth_max: u16,
+    /// Attributes of one element, namespace declarations included.
+    pub attributes_max: u16,
+}
+
+impl Default for ScanLimits {
+    fn default() -> Self {
+        ScanLimits::from(&Limits::default())
+    }
+}
+
+impl From<&Limits> for ScanLimits {
+    fn from(limits: &Limits) -> Self {
+        ScanLimits { depth_max: limits.depth_max, attributes_max: limits.attributes_max }
+    }
+}
+
+/// Children that a view remembers without allocation; later ones are found by walking again.
+const CHILDREN_INLINE: usize = 16;
+
+/// The attributes of a stanza that its way through the server looks at (RFC 6120 §8.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadAttr {
+    /// `to`
+    To,
+    /// `from`
+    From,
+    /// `id`
+    Id,
+    /// `type`
+    Type,
+    /// `xml:lang`
+    Lang,
+    /// `xmlns`, the declaration of a default namespace on this very tag
+    Xmlns,
+}
+
+const HEADS: usize = HeadAttr::Xmlns as usize + 1;
+
+/// Where a head attribute is. All zero if absent: no attribute stands at the start of an element.
+#[derive(Debug, Clone, Copy, Default)]
+struct HeadSpan {
+    before: u32,
+    value: Span,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct ChildSpan {
+    whole: Span,
+    local: Span,
+    ns: NsRef,
+}
+
+/// One element that passed the scan.
+#[derive(Debug, Clone)]
+pub struct StanzaView<'a> {
+    text: &'a str,
+    stream: StreamNs,
+    name: QName,
+    ns: NsRef,
+    /// What the namespaces mean that were written with references: (raw, meant). Nearly always empty.
+    meant: Vec<(Span, Box<str>)>,
+    heads: [HeadSpan; HEADS],
+    last_token: u32,
+    /// Between start and end tag; empty at the end for `<a/>`.
+    content: Span,
+    empty: bool,
+    children: [ChildSpan; CHILDREN_INLINE],
+    children_len: u32,
+    content_redeclared: bool,
+    inherited: u16,
+}
+
+/// A direct child of a scanned element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChildView<'v> {
+    /// Local name.
+    pub name: &'v str,
+    /// Namespace; empty for none.
+    pub ns: &'v str,
+    /// The child's own bytes. It may use namespaces of what it stands in.
+    pub bytes: &'v [u8],
+    /// Where it is in the scanned bytes.
+    pub start: usize,
+}
+
+impl ChildView<'_> {
+    /// Whether the child has this name in this namespace.
+    pub fn is(&self, name: &str, ns: &str) -> bool {
+        self.name == name && self.ns == ns
+    }
+}
+
+/// Accepts `bytes` as exactly one element of restricted XML with everything bound (RFC 6120 §11), or says what is
+/// wrong. Prefixes and a default namespace may come from the stream header, `stream`.
+///
+/// Allocates only for what ordinary stanzas do not have: more than 12 levels, 8 attributes on one tag, 8 namespace
+/// declarations in scope, a namespace written with references.
+///
+/// # Errors
+/// See [`XmlFault`]; `Policy` for `limits`, [`DECLARATIONS_MAX`], [`PREFIXED_ATTRIBUTES_MAX`].
+pub fn scan<'a>(bytes: &'a [u8], stream: &StreamNs, limits: &ScanLimits) -> Result<StanzaView<'a>, XmlFault> {
+    let text = utf8(bytes)?;
+    let mut walk = Walker::new(text, stream, *limits)?;
+    let Some(Event::Start { empty }) = walk.next()? else { return ill("no element") };
+    let mut view = StanzaView {
+        text,
+        stream: stream.clone(),
+        name: walk.tag().name,
+        ns: walk.element_ns(),
+        meant: Vec::new(),
+        heads: [HeadSpan::default(); HEADS],
+        last_token: walk.tag().last_token,
+        content: Span { start: walk.at(), end: walk.at() },
+        empty,
+        children: [ChildSpan::default(); CHILDREN_INLINE],
+        children_len: 0,
+        content_redeclared: false,
+        inherited: 0,
+    };
+    view.note_meaning(view.ns);
+    for attr in walk.attrs() {
+        view.note_head(&attr);
+    }
+    view.read_content(&mut walk)?;
+    view.inherited = walk.inherited();
+    Ok(view)
+}
+
+impl<'a> StanzaView<'a> {
+    fn read_content(&mut self, walk: &mut Walker<'_>) -> Result<(), XmlFault> {
+        let mut child = ChildSpan::default();
+        while let Some(event) = walk.next()? {
+            match (event, walk.depth()) {
+                (Event::Start { empty: true }, 1) | (Event::Start { empty: false }, 2) => {
+                    child = self.begin_child(walk);
+                    if walk.tag().empty {
+                        self.end_child(child, walk.at());
+                    }
+                }
+                (Event::End { .. }, 1) => self.end_child(child, walk.at()),
+                (Event::End { start }, 0) => self.content.end = start,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_child(&mut self, walk: &Walker<'_>) -> ChildSpan {
+        let (tag, ns) = (walk.tag(), walk.element_ns());
+        self.note_meaning(ns);
+        let inherits = ns == self.ns && tag.name.prefix().is_empty();
+        self.content_redeclared |= !inherits && walk.same_ns(ns, self.ns);
+        ChildSpan { whole: Span { start: tag.start, end: 0 }, local: tag.name.local(), ns }
+    }
+
+    fn end_child(&mut self, child: ChildSpan, end: u32) {
+        if let Some(slot) = self.children.get_mut(self.children_len as usize) {
+            *slot = ChildSpan { whole: Span { start: child.whole.start, end }, ..child };
+        }
+        self.children_len += 1;
+    }
+
+    fn note_head(&mut self, attr: &Attr) {
+        let head = match attr.name.whole().of(self.text) {
+            "to" => HeadAttr::To,
+            "from" => HeadAttr::From,
+            "id" => HeadAttr::Id,
+            "type" => HeadAttr::Type,
+            "xml:lang" => HeadAttr::Lang,
+            "xmlns" => HeadAttr::Xmlns,
+            _ => return,
+        };
+        self.heads[head as usize] = HeadSpan { before: attr.before, value: attr.value };
+    }
+
+    fn note_meaning(&mut self, ns: NsRef) {
+        if let NsRef::Raw(span) = ns
+            && !is_plain(span.of(self.text))
+            && !self.meant.iter().any(|(known, _)| *known == span)
+        {
+            self.meant.push((span, attr_value(span.of(self.text)).into()));
+        }
+    }
+
+    fn ns_name(&self, ns: NsRef) -> &str {
+        match ns {
+            NsRef::None => "",
+            NsRef::StreamDefault => self.stream.default_ns(),
+            NsRef::Stream(slot) => self.stream.at(slot).1,
+            NsRef::Xml => ns::XML,
+            NsRef::Raw(span) => match self.meant.iter().find(|(raw, _)| *raw == span) {
+                Some((_, meant)) => meant,
+                None => span.of(self.text),
+            },
+        }
+    }
+
+    fn child_view(&self, child: ChildSpan) -> ChildView<'_> {
+        ChildView {
+            name: child.local.of(self.text),
+            ns: self.ns_name(child.ns),
+            bytes: child.whole.of(self.text).as_bytes(),
+            start: child.whole.start as usize,
+        }
+    }
+
+    /// All of the element.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
+    /// All of the element, as text.
+    pub fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    /// The local name.
+    pub fn name(&self) -> &'a str {
+        self.name.local().of(self.text)
+    }
+
+    /// The prefix of the element's own name; empty if there is none.
+    pub fn prefix(&self) -> &'a str {
+        self.name.prefix().of(self.text)
+    }
+
+    /// The name with its prefix, as in the start tag.
+    pub fn raw_name(&self) -> &'a str {
+        self.name.whole().of(self.text)
+    }
+
+    /// The namespace; empty for none.
+    pub fn ns(&self) -> &str {
+        self.ns_name(self.ns)
+    }
+
+    /// Whether the element has this name in this namespace.
+    pub fn is(&self, name: &str, ns: &str) -> bool {
+        self.name() == name && self.ns() == ns
+    }
+
+    /// What the stream header binds, as it was given to the scan.
+    pub fn stream_ns(&self) -> &StreamNs {
+        &self.stream
+    }
+
+    fn head_span(&self, head: HeadAttr) -> Option<HeadSpan> {
+        Some(self.heads[head as usize]).filter(|h| h.before > 0)
+    }
+
+    /// Where the raw value of an attribute is, between its quotes.
+    pub fn head_range(&self, head: HeadAttr) -> Option<Range<usize>> {
+        self.head_span(head).map(|h| h.value.start as usize..h.value.end as usize)
+    }
+
+    /// What to leave out of the bytes to leave out an attribute: it and the white space before it.
+    pub(super) fn head_cut(&self, head: HeadAttr) -> Option<Range<usize>> {
+        self.head_span(head).map(|h| h.before as usize..h.value.end as usize + 1)
+    }
+
+    /// The value of an attribute, references resolved and white space normalised.
+    pub fn head(&self, head: HeadAttr) -> Option<Cow<'a, str>> {
+        self.head_span(head).map(|h| attr_value(h.value.of(self.text)))
+    }
+
+    /// The value of `to`.
+    pub fn to(&self) -> Option<Cow<'a, str>> {
+        self.head(HeadAttr::To)
+    }
+
+    /// The value of `from`.
+    pub fn from(&self) -> Option<Cow<'a, str>> {
+        self.head(HeadAttr::From)
+    }
+
+    /// The value of `id`.
+    pub fn id(&self) -> Option<Cow<'a, str>> {
+        self.head(HeadAttr::Id)
+    }
+
+    /// The value of `type`.
+    pub fn type_(&self) -> Option<Cow<'a, str>> {
+        self.head(HeadAttr::Type)
+    }
+
+    /// The value of `xml:lang`.
+    pub fn lang(&self) -> Option<Cow<'a, str>> {
+        self.head(HeadAttr::Lang)
+    }
+
+    /// The start tag.
+    pub fn start_tag(&self) -> Range<usize> {
+        0..self.content.start as usize
+    }
+
+    /// The start tag between its name and its `>` or `/>`, without white space at the end.
+    pub(super) fn raw_attrs(&self) -> Range<usize> {
+        self.name.whole().end as usize..self.last_token as usize
+    }
+
+    /// Whether the element was written `<a/>`.
+    pub fn is_empty_tag(&self) -> bool {
+        self.empty
+    }
+
+    /// What is between start and end tag; an empty range at the end for `<a/>`.
+    pub fn content(&self) -> Range<usize> {
+        self.content.start as usize..self.content.end as usize
+    }
+
+    /// How many elements are direct children.
+    pub fn children_len(&self) -> usize {
+        self.children_len as usize
+    }
+
+    /// The direct children, in order. More than 16 are found by walking through the bytes again.
+    pub fn children(&self) -> Children<'_, 'a> {
+        Children { view: self, next: 0, walk: None }
+    }
+
+    /// The first direct child: what an IQ is about (RFC 6120 §8.2.3).
+    pub fn first_child(&self) -> Option<ChildView<'_>> {
+        (self.children_len > 0).then(|| self.child_view(self.children[0]))
+    }
+
+    /// The first direct child of this name and namespace.
+    pub fn child(&self, name: &str, ns: &str) -> Option<ChildView<'_>> {
+        self.children().find(|c| c.is(name, ns))
+    }
+
+    /// Whether a direct child has this name and namespace.
+    pub fn has_child(&self, name: &str, ns: &str) -> bool {
+        self.child(name, ns).is_some()
+    }
+
+    /// Whether a direct child is in the element's own namespace by its own declaration or by a prefix, so that the
+    /// element cannot change its namespace by its start tag alone.
+    pub fn content_redeclared(&self) -> bool {
+        self.content_redeclared
+    }
+
+    /// Prefixes, with their namespaces, that are used anywhere inside but bound by the stream header only: whoever
+    /// takes the element elsewhere must declare them.
+    pub fn inherited(&self) -> impl Iterator<Item = (&str, &str)> {
+        (0..u16::BITS as u8).filter(|slot| self.inherited & (1 << slot) != 0).map(|slot| self.stream.at(slot))
+    }
+}
+
+/// See [`StanzaView::children`].
+#[derive(Debug)]
+pub struct Children<'v, 'a> {
+    view: &'v StanzaView<'a>,
+    next: usize,
+    /// Beyond the remembered children: a second walk.
+    walk: Option<Box<Walker<'v>>>,
+}
+
+impl<'v> Iterator for Children<'v, '_> {
+    type Item = ChildView<'v>;
+
+    fn next(&mut self) -> Option<ChildView<'v>> {
+        if self.next >= self.view.children_len() {
+            return None;
+        }
+        let child = match self.view.children.get(self.next) {
+            Some(remembered) => *remembered,
+            None => self.walk_to_child(),
+        };
+        self.next += 1;
+        Some(self.view.child_view(child))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.view.children_len() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl Children<'_, '_> {
+    /// The child number `next`, which is not among the remembered ones.
+    fn walk_to_child(&mut self) -> ChildSpan {
+        const PASSED: &str = "these bytes have passed the scan";
+        let first = self.walk.is_none();
+        let limits = ScanLimits { depth_max: DEPTH_MAX, attributes_max: u16::MAX };
+        let walk = self.walk.get_or_insert_with(|| {
+            Box::new(Walker::new(self.view.text, &self.view.stream, limits).expect(PASSED))
+        });
+        let mut to_skip = if first { self.next } else { 0 };
+        let mut child = ChildSpan::default();
+        loop {
+            let event = walk.next().expect(PASSED).expect("the scan has counted the children");
+            match (event, walk.depth()) {
+                (Event::Start { empty: true }, 1) | (Event::Start { empty: false }, 2) => {
+                    let tag = walk.tag();
+                    child.whole.start = tag.start;
+                    (child.local, child.ns) = (tag.name.local(), walk.element_ns());
+                    if !tag.empty {
+                        continue;
+                    }
+                }
+                (Event::End { .. }, 1) => {}
+                _ => continue,
+            }
+            if to_skip == 0 {
+                child.whole.end = walk.at();
+                return child;
+            }
+            to_skip -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! Writing: where bytes go, and a stanza passed on with a new head.
+
+use super::element::{Element, Node};
+use super::escape::escape_attr;
+use super::ns::{self, CLIENT, StreamNs};
+use super::scan::{HeadAttr, StanzaView};
+use smol_str::SmolStr;
+use std::ops::Range;
+
+/// Where written bytes go.
+pub trait Sink {
+    /// Takes the next bytes; it cannot fail.
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Writes ` name='value'`, the value escaped.
+pub fn put_attr(out: &mut dyn Sink, name: &str, value: &str) {
+    out.put(b" ");
+    out.put(name.as_bytes());
+    out.put(b"='");
+    escape_attr(out, value);
+    out.put(b"'");
+}
+
+/// What becomes of an address on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Head<'s> {
+    /// As it came.
+    #[default]
+    Keep,
+    /// This value, not escaped, whether or not there was one.
+    Set(&'s str),
+    /// None.
+    Remove,
+}
+
+/// What changes when a stanza is passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stamp<'s> {
+    /// The `to` attribute.
+    pub to: Head<'s>,
+    /// The `from` attribute.
+    pub from: Head<'s>,
+    /// The `xml:lang` of the stream it came on, for a stanza that has none of its own (RFC 6120 §8.1.5).
+    pub lang: Option<&'s str>,
+    /// `Some`: the content namespace the stanza is to have, written on its start tag; for stanzas inside others
+    /// (forwarded, carbons), for WebSocket, for streams between servers. `None`: it goes straight to a stream whose
+    /// default namespace is `jabber:client`, and nothing is written.
+    pub xmlns: Option<&'s str>,
+    /// Elements, already written, to add behind the payload, such as `<delay xmlns='urn:xmpp:delay' …/>`.
+    pub append: &'s [u8],
+}
+
+/// Writes a stanza with a new head: its other attributes and its payload are copied as they are.
+///
+/// The content namespace of the stanza becomes that of the target (RFC 6120 §4.8.3) by leaving out or replacing the
+/// `xmlns` of the start tag; prefixes that the stream header of its origin bound are declared. Only a stanza that
+/// spells its content namespace in an unusual way (by a prefix, or again on a direct child while the target has
+/// another one) is taken apart and written anew. Elements deeper inside that carry a content namespace of their own
+/// (forwarded stanzas) are never touched. An element outside the content namespaces keeps its own.
+pub fn forward(view: &StanzaView<'_>, stamp: &Stamp<'_>, out: &mut dyn Sink) {
+    let (source, target) = (view.ns(), stamp.xmlns.unwrap_or(CLIENT));
+    let usual = view.prefix().is_empty() && ns::is_content(source);
+    if !usual || (view.content_redeclared() && source != target) {
+        return forward_anew(view, stamp, out);
+    }
+    let bytes = view.bytes();
+    out.put(b"<");
+    out.put(view.raw_name().as_bytes());
+    put_head(view, stamp, out);
+    put_other_attrs(view, stamp, out);
+    if view.is_empty_tag() && stamp.append.is_empty() {
+        return out.put(b"/>");
+    }
+    out.put(b">");
+    out.put(&bytes[view.content()]);
+    out.put(stamp.append);
+    out.put(b"</");
+    out.put(view.raw_name().as_bytes());
+    out.put(b">");
+}
+
+/// The attributes that are new or may be.
+fn put_head(view: &StanzaView<'_>, stamp: &Stamp<'_>, out: &mut dyn Sink) {
+    for (name, head) in [("to", stamp.to), ("from", stamp.from)] {
+        if let Head::Set(value) = head {
+            put_attr(out, name, value);
+        }
+    }
+    if let Some(ns) = stamp.xmlns {
+        put_attr(out, "xmlns", ns);
+    }
+    if let (Some(lang), None) = (stamp.lang, view.head_range(HeadAttr::Lang)) {
+        put_attr(out, "xml:lang", lang);
+    }
+    for (prefix, ns) in view.inherited() {
+        out.put(b" xmlns:");
+        out.put(prefix.as_bytes());
+        out.put(b"='");
+        escape_attr(out, ns);
+        out.put(b"'");
+    }
+}
+
+/// The rest of the start tag, without what [`put_head`] replaced.
+fn put_other_attrs(view: &StanzaView<'_>, stamp: &Stamp<'_>, out: &mut dyn Sink) {
+    let cut = |gone: bool, head| if gone { view.head_cut(head) } else { None };
+    let mut cuts: [Option<Range<usize>>; 3] = [
+        cut(stamp.to != Head::Keep, HeadAttr::To),
+        cut(stamp.from != Head::Keep, HeadAttr::From),
+        cut(true, HeadAttr::Xmlns),
+    ];
+    cuts.sort_unstable_by_key(|cut| cut.as_ref().map_or(usize::MAX, |c| c.start));
+    let attrs = view.raw_attrs();
+    let mut done = attrs.start;
+    for cut in cuts.into_iter().flatten() {
+        out.put(&view.bytes()[done..cut.start]);
+        done = cut.end;
+    }
+    out.put(&view.bytes()[done..attrs.end]);
+}
+
+/// The slow way, for stanzas that spell their namespace oddly.
+fn forward_anew(view: &StanzaView<'_>, stamp: &Stamp<'_>, out: &mut dyn Sink) {
+    let mut stanza = Element::of(view);
+    for (name, head) in [("to", stamp.to), ("from", stamp.from)] {
+        match head {
+            Head::Keep => {}
+            Head::Set(value) => stanza.set_attr(name, value),
+            Head::Remove => stanza.remove_attr(name),
+        }
+    }
+    if let (Some(lang), None) = (stamp.lang, stanza.attr("xml:lang")) {
+        stanza.set_attr("xml:lang", lang);
+    }
+    if ns::is_content(&stanza.ns) {
+        rename(&mut stanza, &view.ns().into(), &stamp.xmlns.unwrap_or(CLIENT).into());
+    }
+    let around = if stamp.xmlns.is_some() { None } else { Some(CLIENT) };
+    stanza.write_with(around, stamp.append, out);
+}
+
+/// Moves an element and those of its descendants that got its namespace from it to another one. Below an element of
+/// a foreign namespace nothing changes.
+fn rename(element: &mut Element, source: &SmolStr, target: &SmolStr) {
+    element.ns = target.clone();
+    for node in &mut element.nodes {
+        if let Node::Element(child) = node
+            && child.ns == *source
+        {
+            rename(child, source, target);
+        }
+    }
+}
+
+/// The bytes that [`forward`] writes, for callers without a sink of their own.
+pub fn forwarded(view: &StanzaView<'_>, stamp: &Stamp<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(view.bytes().len() + 128 + stamp.append.len());
+    forward(view, stamp, &mut out);
+    out
+}
+
+/// What the bytes of [`forward`] stand in: the stream header to scan them with again.
+pub fn forwarded_ns(stamp: &Stamp<'_>) -> StreamNs {
+    if stamp.xmlns.is_some() { StreamNs::none() } else { StreamNs::client() }
+}
+
+#[cfg(test)]
+mod tests;
