@@ -1,4 +1,4 @@
-//! Classes of characters: names, white space, what text and attribute values must look at.
+//! Classes of characters: ASCII in names, white space, what text and attribute values must look at.
 
 /// A byte of an ASCII name character other than the colon.
 pub(super) const NAME: u8 = 1;
@@ -55,26 +55,4 @@ pub(super) fn is(byte: u8, classes: u8) -> bool {
 /// XML 1.0 §2.2 `Char`.
 pub(super) fn is_xml_char(c: u32) -> bool {
     matches!(c, 0x9 | 0xA | 0xD | 0x20..=0xD7FF | 0xE000..=0xFFFD | 0x1_0000..=0x10_FFFF)
-}
-
-/// XML 1.0 §2.3 `NameStartChar`, without the colon (`NCName`).
-pub(super) fn is_name_start(c: char) -> bool {
-    c.is_ascii_alphabetic()
-        || c == '_'
-        || matches!(u32::from(c),
-            0xC0..=0xD6 | 0xD8..=0xF6 | 0xF8..=0x2FF | 0x370..=0x37D | 0x37F..=0x1FFF | 0x200C..=0x200D
-            | 0x2070..=0x218F | 0x2C00..=0x2FEF | 0x3001..=0xD7FF | 0xF900..=0xFDCF | 0xFDF0..=0xFFFD
-            | 0x1_0000..=0xE_FFFF)
-}
-
-/// XML 1.0 §2.3 `NameChar`, without the colon (`NCName`).
-pub(super) fn is_name_char(c: char) -> bool {
-    is_name_start(c)
-        || matches!(u32::from(c), 0x2D | 0x2E | 0x30..=0x39 | 0xB7 | 0x300..=0x36F | 0x203F..=0x2040)
-}
-
-/// Whether `name` is a name without a colon (Namespaces in XML 1.0, `NCName`).
-pub(super) fn is_nc_name(name: &str) -> bool {
-    let mut chars = name.chars();
-    chars.next().is_some_and(is_name_start) && chars.all(is_name_char)
 }

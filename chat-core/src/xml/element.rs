@@ -1,11 +1,12 @@
 //! Trees: an element taken apart, for whoever wants to read a payload or build one.
 
-use super::chars::is_nc_name;
 use super::escape::{attr_value, cdata_value, escape_attr, escape_text, text_value};
 use super::fault::XmlFault;
+use super::names::is_nc_name;
 use super::ns::{self, StreamNs};
 use super::scan::{DEPTH_MAX, ScanLimits, StanzaView};
-use super::walk::{AttrKind, Event, NsRef, Walker, utf8};
+use super::token::{self, AttrKind, Event, NsRef};
+use super::walk::{Walker, utf8};
 use super::write::{Sink, put_attr};
 use smol_str::SmolStr;
 use std::borrow::Cow;
@@ -82,11 +83,11 @@ impl Element {
                 }
                 Event::End { .. } => open.pop(),
                 Event::Text(raw) => {
-                    add_text(&mut open, text_value(raw.of(walk.text())));
+                    add_text(&mut open, &text_value(raw.of(walk.text())));
                     None
                 }
                 Event::Cdata(raw) => {
-                    add_text(&mut open, cdata_value(raw.of(walk.text())));
+                    add_text(&mut open, &cdata_value(raw.of(walk.text())));
                     None
                 }
             };
@@ -300,7 +301,7 @@ fn started(walk: &Walker<'_>, parent: Option<&Element>) -> Element {
         (name, Some(parent)) if *name == *parent.ns => parent.ns.clone(),
         (name, _) => name.into(),
     };
-    let attr = |a: super::walk::Attr| Attr {
+    let attr = |a: token::Attr| Attr {
         name: a.name.local().of(text).into(),
         ns: meaning(walk, a.ns).into(),
         value: attr_value(a.value.of(text)).into(),
@@ -320,8 +321,8 @@ fn meaning<'w>(walk: &Walker<'w>, ns: NsRef) -> Cow<'w, str> {
     }
 }
 
-fn add_text(open: &mut [Element], text: Cow<'_, str>) {
-    open.last_mut().expect("text stands in an element").push_text(&text);
+fn add_text(open: &mut [Element], text: &str) {
+    open.last_mut().expect("text stands in an element").push_text(text);
 }
 
 #[cfg(test)]

@@ -183,9 +183,21 @@ mod tests {
 
     #[test]
     fn bad_references_are_none() {
-        for raw in
-            ["&", "&;", "&#;", "&#x;", "&#0;", "&#xD800;", "&#xFFFE;", "&#x110000;", "&#99999999999;", "&#1", "&nbsp;", "&#X41;", "&#+5;"]
-        {
+        for raw in [
+            "&",
+            "&;",
+            "&#;",
+            "&#x;",
+            "&#0;",
+            "&#xD800;",
+            "&#xFFFE;",
+            "&#x110000;",
+            "&#99999999999;",
+            "&#1",
+            "&nbsp;",
+            "&#X41;",
+            "&#+5;",
+        ] {
             assert_eq!(reference(raw.as_bytes()), None, "{raw}");
         }
         assert_eq!(reference(b"&#x10FFFF;x"), Some(('\u{10FFFF}', 10)));

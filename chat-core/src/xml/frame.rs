@@ -5,7 +5,7 @@
 //! [`parse_header`](super::header::parse_header). It refuses early only what would let a peer make us wait, and
 //! buffer, for the end of something that is going to be refused anyway.
 
-use super::chars::{SPACE, is, is_name_start};
+use super::chars::{NAME_START, SPACE, is};
 use super::fault::{XmlFault, ill};
 
 /// What a frame is.
@@ -137,7 +137,9 @@ impl Framer {
                         self.state = State::Root(tag);
                         return Ok(Step::Need);
                     }
-                    (Ok(true), _) => return Err(XmlFault::BadFormat("the stream is closed in its own start tag")),
+                    (Ok(true), _) => {
+                        return Err(XmlFault::BadFormat("the stream is closed in its own start tag"));
+                    }
                     (Ok(false), n) => return Ok(self.frame(FrameKind::Header, at + n)),
                 },
                 State::Closed => return Err(XmlFault::BadFormat("something follows the end of the stream")),
@@ -206,7 +208,8 @@ impl Framer {
                 (Ok(empty), n) => {
                     self.state = State::Text;
                     if !empty {
-                        self.depth = self.depth.checked_add(1).ok_or(XmlFault::Policy("elements nested too deep"))?;
+                        self.depth =
+                            self.depth.checked_add(1).ok_or(XmlFault::Policy("elements nested too deep"))?;
                     }
                     return Ok((n, (self.depth == 0).then_some(FrameKind::Element)));
                 }
@@ -240,7 +243,7 @@ fn name_start(byte: u8) -> Result<(), XmlFault> {
     match byte {
         b'!' => Err(XmlFault::Restricted("a comment or a declaration")),
         b'?' => Err(XmlFault::Restricted("a processing instruction")),
-        _ if byte >= 0x80 || is_name_start(char::from(byte)) => Ok(()),
+        _ if byte >= 0x80 || is(byte, NAME_START) => Ok(()),
         _ => ill("no name after `<`"),
     }
 }

@@ -5,7 +5,8 @@ use super::escape::attr_value;
 use super::fault::{XmlFault, ill};
 use super::ns::{self, StreamNs};
 use super::scan::ScanLimits;
-use super::walk::{AttrKind, Event, NsRef, Walker, utf8};
+use super::token::{AttrKind, Event, NsRef};
+use super::walk::{Walker, utf8};
 use std::borrow::Cow;
 
 /// Attributes of a header, declarations included; real ones have up to ten.

@@ -21,17 +21,20 @@
 //! Not here: sizes of what waits for its end (the caller of the framer counts them), the meaning of names (`stanza`),
 //! streams' openings and errors as text (`stream`), addresses (`jid`).
 //!
-//! Follows RFC 6120 §11 (restricted XML), XML 1.0 (fifth edition), Namespaces in XML 1.0 (third edition).
+//! Follows RFC 6120 §11 (restricted XML), XML 1.0 (fifth edition; names of the fourth), Namespaces in XML 1.0 (third edition).
 
+mod bind;
 mod chars;
 pub mod element;
 pub mod escape;
 pub mod fault;
 pub mod frame;
 pub mod header;
+mod names;
 pub mod ns;
 pub mod scan;
 mod stack;
+mod token;
 mod walk;
 pub mod write;
 

@@ -4,12 +4,14 @@
 use super::escape::{attr_value, is_plain};
 use super::fault::{XmlFault, ill};
 use super::ns::{self, StreamNs};
-use super::walk::{Attr, Event, NsRef, QName, Span, Walker, utf8};
+use super::token::{Attr, Event, NsRef, QName, Span};
+use super::walk::{Walker, utf8};
 use crate::base::limits::Limits;
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub use super::walk::{DECLARATIONS_MAX, DEPTH_MAX, PREFIXED_ATTRIBUTES_MAX};
+pub use super::bind::{DECLARATIONS_MAX, PREFIXED_ATTRIBUTES_MAX};
+pub use super::walk::DEPTH_MAX;
 
 /// What a scan refuses although it is good XML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,15 +150,15 @@ impl<'a> StanzaView<'a> {
     fn read_content(&mut self, walk: &mut Walker<'_>) -> Result<(), XmlFault> {
         let mut child = ChildSpan::default();
         while let Some(event) = walk.next()? {
-            match (event, walk.depth()) {
-                (Event::Start { empty: true }, 1) | (Event::Start { empty: false }, 2) => {
+            match event {
+                Event::Start { empty } if walk.is_child() => {
                     child = self.begin_child(walk);
-                    if walk.tag().empty {
+                    if empty {
                         self.end_child(child, walk.at());
                     }
                 }
-                (Event::End { .. }, 1) => self.end_child(child, walk.at()),
-                (Event::End { start }, 0) => self.content.end = start,
+                Event::End { .. } if walk.depth() == 1 => self.end_child(child, walk.at()),
+                Event::End { start } if walk.depth() == 0 => self.content.end = start,
                 _ => {}
             }
         }
@@ -407,16 +409,16 @@ impl Children<'_, '_> {
         let mut child = ChildSpan::default();
         loop {
             let event = walk.next().expect(PASSED).expect("the scan has counted the children");
-            match (event, walk.depth()) {
-                (Event::Start { empty: true }, 1) | (Event::Start { empty: false }, 2) => {
+            match event {
+                Event::Start { empty } if walk.is_child() => {
                     let tag = walk.tag();
                     child.whole.start = tag.start;
                     (child.local, child.ns) = (tag.name.local(), walk.element_ns());
-                    if !tag.empty {
+                    if !empty {
                         continue;
                     }
                 }
-                (Event::End { .. }, 1) => {}
+                Event::End { .. } if walk.depth() == 1 => {}
                 _ => continue,
             }
             if to_skip == 0 {

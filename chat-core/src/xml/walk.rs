@@ -2,138 +2,17 @@
 //! refuses, and tells its caller where tags and text are. [`scan`](super::scan), the header and the element tree
 //! all stand on it, so there is one place that knows what is well-formed.
 
-use super::chars::{NAME, NAME_START, SPACE, TEXT_STOP, VALUE_STOP, is, is_name_char, is_name_start};
-use super::escape::{means, reference, same_value};
+use super::chars::{NAME, NAME_START, SPACE, TEXT_STOP, VALUE_STOP, is};
+use super::escape::reference;
 use super::fault::{XmlFault, ill};
-use super::ns::{Slot, StreamNs, XML, XMLNS};
+use super::names::{is_name_char, is_name_start};
+use super::ns::StreamNs;
 use super::scan::ScanLimits;
 use super::stack::Stack;
+use super::token::{Attr, AttrKind, Declaration, Event, NsRef, Open, QName, Span, Tag};
 
 /// Nesting that no setting of `depth_max` exceeds: trees of this depth are dropped and compared recursively.
 pub const DEPTH_MAX: u16 = 1024;
-/// Namespace declarations in scope at one place, so that looking one up stays cheap whatever a peer declares.
-pub const DECLARATIONS_MAX: usize = 256;
-/// Prefixed attributes of one tag, `xml:` and `xmlns:` apart: each pair of them may have to be compared by namespace.
-pub const PREFIXED_ATTRIBUTES_MAX: u16 = 16;
-
-/// A part of the walked bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Span {
-    pub(super) start: u32,
-    pub(super) end: u32,
-}
-
-impl Span {
-    pub(super) fn of(self, text: &str) -> &str {
-        &text[self.start as usize..self.end as usize]
-    }
-
-    /// The same without a look at character boundaries, for comparisons.
-    #[inline]
-    pub(super) fn bytes(self, text: &str) -> &[u8] {
-        &text.as_bytes()[self.start as usize..self.end as usize]
-    }
-
-    pub(super) fn is_empty(self) -> bool {
-        self.start == self.end
-    }
-}
-
-/// A name with its prefix, if any.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct QName {
-    whole: Span,
-    local: u32,
-}
-
-impl QName {
-    pub(super) fn whole(self) -> Span {
-        self.whole
-    }
-
-    pub(super) fn local(self) -> Span {
-        Span { start: self.local, end: self.whole.end }
-    }
-
-    /// The prefix; empty if there is none.
-    pub(super) fn prefix(self) -> Span {
-        Span { start: self.whole.start, end: self.local.saturating_sub(1).max(self.whole.start) }
-    }
-}
-
-/// Where a namespace was declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum NsRef {
-    /// None: an attribute without prefix.
-    #[default]
-    None,
-    /// The default namespace of the stream header.
-    StreamDefault,
-    /// A prefix of the stream header.
-    Stream(Slot),
-    /// The prefix `xml`.
-    Xml,
-    /// A declaration inside the walked bytes: its raw value, empty for none.
-    Raw(Span),
-}
-
-/// An attribute of the current tag.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Attr {
-    /// Where the token before ends: what is cut out with the attribute, white space included, begins here.
-    pub(super) before: u32,
-    pub(super) name: QName,
-    /// What stands between the quotes.
-    pub(super) value: Span,
-    pub(super) ns: NsRef,
-    pub(super) kind: AttrKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum AttrKind {
-    #[default]
-    Plain,
-    /// With a prefix other than `xmlns`.
-    Prefixed,
-    /// `xmlns` or `xmlns:p`.
-    Declaration,
-}
-
-/// The current start tag.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tag {
-    pub(super) name: QName,
-    /// Where its `<` is.
-    pub(super) start: u32,
-    /// Where its last attribute, or its name, ends.
-    pub(super) last_token: u32,
-    pub(super) empty: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Event {
-    /// A start tag: see [`Walker::tag`] and [`Walker::attrs`]. An empty element has no `End`.
-    Start { empty: bool },
-    /// An end tag that begins here.
-    End { start: u32 },
-    /// Raw character data.
-    Text(Span),
-    /// The content of a CDATA section.
-    Cdata(Span),
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Open {
-    name: Span,
-    declarations: u32,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Declaration {
-    prefix: Span,
-    value: Span,
-}
-
 /// XMPP knows no other encoding than UTF-8 (RFC 6120 §11.6).
 pub(super) fn utf8(bytes: &[u8]) -> Result<&str, XmlFault> {
     str::from_utf8(bytes).map_err(|_| XmlFault::NotWellFormed("not UTF-8"))
@@ -142,19 +21,19 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, XmlFault> {
 /// The walk itself.
 #[derive(Debug)]
 pub(super) struct Walker<'a> {
-    text: &'a str,
-    stream: &'a StreamNs,
+    pub(super) text: &'a str,
+    pub(super) stream: &'a StreamNs,
     limits: ScanLimits,
     at: usize,
     begun: bool,
     open: Stack<Open, 12>,
-    declarations: Stack<Declaration, 8>,
-    attrs: Stack<Attr, 8>,
-    tag: Tag,
+    pub(super) declarations: Stack<Declaration, 8>,
+    pub(super) attrs: Stack<Attr, 8>,
+    pub(super) tag: Tag,
     /// What to forget with the next event: the declarations of an empty element.
     forget: Option<usize>,
     /// Slots of the stream header's prefixes that are used.
-    inherited: u16,
+    pub(super) inherited: u16,
 }
 
 impl<'a> Walker<'a> {
@@ -184,6 +63,11 @@ impl<'a> Walker<'a> {
     /// The attributes of the current start tag, declarations included.
     pub(super) fn attrs(&self) -> impl Iterator<Item = Attr> + '_ {
         self.attrs.iter()
+    }
+
+    /// Whether the current start tag, just met, is that of a direct child of the walked element.
+    pub(super) fn is_child(&self) -> bool {
+        self.open.len() + usize::from(self.tag.empty) == 2
     }
 
     /// How many elements are open.
@@ -466,127 +350,5 @@ impl<'a> Walker<'a> {
         self.nc_name()?;
         self.expect(b';', "`&` without a reference")?;
         Err(XmlFault::Restricted("a reference to an entity other than the five"))
-    }
-
-    fn unique_names(&self) -> Result<(), XmlFault> {
-        let name = |i| self.attrs.get(i).map(|a: &Attr| a.name.whole().bytes(self.text));
-        for i in 1..self.attrs.len() {
-            if (0..i).any(|before| name(before) == name(i)) {
-                return ill("an attribute twice");
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the tag's declarations into scope and binds its prefixes (Namespaces in XML 1.0 §3 to §6).
-    fn namespaces(&mut self, name: QName) -> Result<(), XmlFault> {
-        let mut prefixed = 0;
-        for i in 0..self.attrs.len() {
-            match self.attrs.get(i).copied() {
-                Some(attr) if attr.kind == AttrKind::Declaration => self.declare(attr)?,
-                Some(attr) if attr.kind == AttrKind::Prefixed => prefixed += 1,
-                _ => {}
-            }
-        }
-        self.bind(name.prefix())?;
-        if prefixed == 0 {
-            return Ok(());
-        }
-        for i in 0..self.attrs.len() {
-            let Some(mut attr) = self.attrs.get(i).copied().filter(|a| a.kind == AttrKind::Prefixed) else {
-                continue;
-            };
-            attr.ns = self.bind(attr.name.prefix())?;
-            self.attrs.set(i, attr);
-        }
-        self.unique_expanded_names()
-    }
-
-    fn unique_expanded_names(&self) -> Result<(), XmlFault> {
-        let foreign = |a: &Attr| a.kind == AttrKind::Prefixed && a.ns != NsRef::Xml;
-        if self.attrs.iter().filter(foreign).count() > usize::from(PREFIXED_ATTRIBUTES_MAX) {
-            return Err(XmlFault::Policy("too many attributes with prefixes"));
-        }
-        for (i, a) in self.attrs.iter().enumerate() {
-            let clash = |b: &Attr| {
-                b.name.local().of(self.text) == a.name.local().of(self.text) && self.same_ns(a.ns, b.ns)
-            };
-            if foreign(&a) && self.attrs.iter().take(i).filter(foreign).any(|b| clash(&b)) {
-                return ill("an attribute twice, under two prefixes");
-            }
-        }
-        Ok(())
-    }
-
-    fn declare(&mut self, attr: Attr) -> Result<(), XmlFault> {
-        let value = attr.value.of(self.text);
-        let prefix = match attr.name.prefix().is_empty() {
-            true => Span::default(),
-            false => attr.name.local(),
-        };
-        let is_xml = means(value, XML);
-        match prefix.of(self.text) {
-            "xml" if is_xml => return Ok(()),
-            "xml" => return ill("the prefix `xml` bound to something else"),
-            "xmlns" => return ill("the prefix `xmlns` declared"),
-            _ if is_xml || means(value, XMLNS) => return ill("a reserved namespace declared"),
-            p if !p.is_empty() && value.is_empty() => return ill("a prefix bound to nothing"),
-            _ => {}
-        }
-        if self.declarations.len() >= DECLARATIONS_MAX {
-            return Err(XmlFault::Policy("too many namespace declarations"));
-        }
-        self.declarations.push(Declaration { prefix, value: attr.value });
-        Ok(())
-    }
-
-    /// What `prefix` is bound to at the current tag; the empty prefix is the default namespace.
-    fn bind(&mut self, prefix: Span) -> Result<NsRef, XmlFault> {
-        let found = self.resolve(prefix.of(self.text));
-        if let Some(NsRef::Stream(slot)) = found {
-            self.inherited |= 1 << slot;
-        }
-        found.ok_or(XmlFault::UnboundPrefix)
-    }
-
-    fn resolve(&self, prefix: &str) -> Option<NsRef> {
-        if prefix == "xml" {
-            return Some(NsRef::Xml);
-        }
-        if let Some(found) = self.declarations.iter().rev().find(|d| d.prefix.bytes(self.text) == prefix.as_bytes()) {
-            return Some(NsRef::Raw(found.value));
-        }
-        match prefix {
-            "" => Some(NsRef::StreamDefault),
-            prefix => self.stream.slot(prefix).map(NsRef::Stream),
-        }
-    }
-
-    /// The namespace of the element whose start tag is the current one.
-    pub(super) fn element_ns(&self) -> NsRef {
-        self.resolve(self.tag.name.prefix().of(self.text)).expect("the walk has bound every prefix")
-    }
-
-    /// The name of a namespace, raw if it was declared inside the walked bytes.
-    pub(super) fn raw_ns(&self, ns: NsRef) -> &'a str {
-        match ns {
-            NsRef::None => "",
-            NsRef::StreamDefault => self.stream.default_ns(),
-            NsRef::Stream(slot) => self.stream.at(slot).1,
-            NsRef::Xml => XML,
-            NsRef::Raw(span) => span.of(self.text),
-        }
-    }
-
-    /// Whether two namespaces are one, whatever way they were written.
-    pub(super) fn same_ns(&self, a: NsRef, b: NsRef) -> bool {
-        let (x, y) = (self.raw_ns(a), self.raw_ns(b));
-        // Names from the stream header are read already: an `&` in them is an `&`.
-        match (a, b) {
-            (NsRef::Raw(_), NsRef::Raw(_)) => same_value(x, y),
-            (NsRef::Raw(_), _) => means(x, y),
-            (_, NsRef::Raw(_)) => means(y, x),
-            _ => x == y,
-        }
     }
 }

@@ -32,7 +32,9 @@ fn a_tree_is_built_and_written() {
         .with_attr("type", "set")
         .with_attr_opt("id", Some("<1>"))
         .with_attr_opt("to", None::<&str>)
-        .with_child(Element::new("query", "urn:x").with_children([Element::new("a", "urn:x"), Element::new("b", "")]))
+        .with_child(
+            Element::new("query", "urn:x").with_children([Element::new("a", "urn:x"), Element::new("b", "")]),
+        )
         .with_text("a<")
         .with_text("")
         .with_text("&b");

@@ -47,7 +47,10 @@ fn frames_end_where_they_should() {
         ("<s></s >\n", &[H, (End, "</s >"), (Space, "\n")]),
         // RFC 6120 §4.6.1: white space between stanzas.
         ("<s> <a/>\t\n<b/>", &[H, (Space, " "), (Element, "<a/>"), (Space, "\t\n"), (Element, "<b/>")]),
-        ("<s><a/><a></a><a x='/'></a>", &[H, (Element, "<a/>"), (Element, "<a></a>"), (Element, "<a x='/'></a>")]),
+        (
+            "<s><a/><a></a><a x='/'></a>",
+            &[H, (Element, "<a/>"), (Element, "<a></a>"), (Element, "<a x='/'></a>")],
+        ),
         ("<s><a x='>' y=\"/>\"/>", &[H, (Element, "<a x='>' y=\"/>\"/>")]),
         ("<s><a x=''/><a />", &[H, (Element, "<a x=''/>"), (Element, "<a />")]),
         ("<s><a>x > y /> z</a>", &[H, (Element, "<a>x > y /> z</a>")]),
@@ -117,7 +120,8 @@ fn what_is_going_to_be_refused_is_refused_early() {
             assert_eq!(fault.map(XmlFault::condition), Some(*condition), "{bytes:?} cut by {cut}");
         }
         // And not before the last byte.
-        let (_, fault) = frames(&bytes.as_bytes()[..bytes.len() - bytes.chars().last().unwrap().len_utf8()], 1);
+        let (_, fault) =
+            frames(&bytes.as_bytes()[..bytes.len() - bytes.chars().last().unwrap().len_utf8()], 1);
         if !bytes.contains("HTTP") && !bytes.contains('\u{FEFF}') && !bytes.contains('\u{16}') {
             assert_eq!(fault, None, "{bytes:?}");
         }
@@ -139,5 +143,8 @@ fn a_restart_expects_a_header() {
     assert_eq!(framer.push(b"<s>"), Ok(Step::Frame { kind: FrameKind::Header, end: 3 }));
     assert_eq!(framer.push(b"<a/>"), Ok(Step::Frame { kind: FrameKind::Element, end: 4 }));
     framer.restart();
-    assert_eq!(framer.push(b"<?xml version='1.0'?><s>"), Ok(Step::Frame { kind: FrameKind::Header, end: 24 }));
+    assert_eq!(
+        framer.push(b"<?xml version='1.0'?><s>"),
+        Ok(Step::Frame { kind: FrameKind::Header, end: 24 })
+    );
 }

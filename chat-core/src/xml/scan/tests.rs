@@ -104,6 +104,10 @@ fn refused() {
         ("<\u{B7}a/>", nwf),
         ("<\u{37E}/>", nwf),
         ("<\u{300}/>", nwf),
+        // Names of the fifth edition that many parsers refuse.
+        ("<a\u{200C}/>", nwf),
+        ("<\u{FEFF}a/>", nwf),
+        ("<\u{10000}/>", nwf),
         ("<:a/>", nwf),
         ("<a:/>", nwf),
         ("<xml:a:b/>", nwf),
@@ -216,7 +220,9 @@ fn only_utf8() {
 #[test]
 fn what_makes_lookups_dear_is_bounded() {
     let limits = ScanLimits { depth_max: u16::MAX, attributes_max: u16::MAX };
-    let ok = |text: &str| scan(text.as_bytes(), &StreamNs::none(), &limits).map(|_| ()).map_err(XmlFault::condition);
+    let ok = |text: &str| {
+        scan(text.as_bytes(), &StreamNs::none(), &limits).map(|_| ()).map_err(XmlFault::condition)
+    };
     let declared = |n: usize| -> String { (0..n).map(|i| format!(" xmlns:p{i}='urn:{i}'")).collect() };
     let used = |n: usize| -> String { (0..n).map(|i| format!(" p{i}:x=''")).collect() };
     assert_eq!(ok(&format!("<a{}/>", declared(256))), Ok(()));
@@ -245,7 +251,8 @@ fn the_view_of_a_message() {
     assert!(text[view.start_tag()].ends_with("e='f' >"));
     assert_eq!(&text[view.content()], "<body>hi</body><x xmlns='urn:x'/>");
     assert!(!view.is_empty_tag());
-    let children: Vec<_> = view.children().map(|c| (c.name, c.ns, str::from_utf8(c.bytes).unwrap())).collect();
+    let children: Vec<_> =
+        view.children().map(|c| (c.name, c.ns, str::from_utf8(c.bytes).unwrap())).collect();
     assert_eq!(children, [("body", ns::CLIENT, "<body>hi</body>"), ("x", "urn:x", "<x xmlns='urn:x'/>")]);
     assert_eq!(&text[view.first_child().unwrap().start..][..6], "<body>");
     assert!(view.has_child("x", "urn:x") && !view.has_child("x", ns::CLIENT));
@@ -271,7 +278,8 @@ fn namespaces_are_read_not_compared_raw() {
 
 #[test]
 fn children_beyond_the_remembered_ones() {
-    let inner: String = (0..40).map(|i| format!("t<c{i} xmlns='urn:&#x61;{i}'><d/>x<e></e></c{i}><s{i}/>")).collect();
+    let inner: String =
+        (0..40).map(|i| format!("t<c{i} xmlns='urn:&#x61;{i}'><d/>x<e></e></c{i}><s{i}/>")).collect();
     let text = format!("<a xmlns='urn:top'>{inner}</a>");
     let view = scan(text.as_bytes(), &StreamNs::client(), &ScanLimits::default()).unwrap();
     assert_eq!((view.children_len(), view.children().count()), (80, 80));
@@ -286,7 +294,9 @@ fn children_beyond_the_remembered_ones() {
 
 #[test]
 fn redeclared_content_and_inherited_prefixes() {
-    let header = StreamNs::new([("", ns::CLIENT), ("stream", ns::STREAMS), ("x", "urn:x"), ("c", ns::CLIENT)]).unwrap();
+    let header =
+        StreamNs::new([("", ns::CLIENT), ("stream", ns::STREAMS), ("x", "urn:x"), ("c", ns::CLIENT)])
+            .unwrap();
     for (text, redeclared, inherited) in [
         ("<message><body/></message>", false, &[][..]),
         ("<message xmlns='jabber:client'><body/></message>", false, &[]),

@@ -96,7 +96,11 @@ fn odd_spellings_are_written_anew() {
             "<message to='b@c/&apos;d&apos;' from='a@c'><body>t</body><y xmlns='urn:x'/><d/></message>",
         ),
         ("<c:message from='x' to='y'/>", Stamp { to: Head::Remove, ..PLAIN }, "<message from='x'/>"),
-        ("<c:message/>", Stamp { lang: Some("en"), ..to_server }, "<message xmlns='jabber:server' xml:lang='en'/>"),
+        (
+            "<c:message/>",
+            Stamp { lang: Some("en"), ..to_server },
+            "<message xmlns='jabber:server' xml:lang='en'/>",
+        ),
         // What is no stanza keeps its namespace.
         ("<r xmlns='urn:xmpp:sm:3'/>", PLAIN, "<r xmlns='urn:xmpp:sm:3'/>"),
         ("<r xmlns='urn:xmpp:sm:3'/>", to_server, "<r xmlns='urn:xmpp:sm:3'/>"),
