@@ -9,7 +9,9 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+
 pub mod xml;
+
 pub mod jid;
 pub mod route;
 pub mod sasl;
