@@ -1,8 +1,8 @@
 //! Settings, and the handle they live behind.
 
-use super::TlsError;
 use super::exporter::{ExporterLog, note};
 use super::identity::{self, Identity};
+use super::{CertificateSummary, TlsError};
 use arc_swap::ArcSwap;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
@@ -149,7 +149,7 @@ pub(super) struct Loaded {
     direct: Arc<ServerConfig>,
     /// Judges client certificates after the handshake, see [`AskOnly`].
     pub(super) client_verifier: Option<Arc<dyn ClientCertVerifier>>,
-    fingerprint: String,
+    summary: CertificateSummary,
     provider: Provider,
 }
 
@@ -179,10 +179,10 @@ impl Tls {
         Ok(())
     }
 
-    /// [`Identity::fingerprint`] of the certificate for all domains.
+    /// What the certificate for all domains says of itself: its fingerprint, names and dates.
     #[must_use]
-    pub fn fingerprint(&self) -> String {
-        self.loaded.load().fingerprint.clone()
+    pub fn summary(&self) -> CertificateSummary {
+        self.loaded.load().summary.clone()
     }
 
     pub(super) fn loaded(&self) -> Arc<Loaded> {
@@ -192,7 +192,7 @@ impl Tls {
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").field("fingerprint", &self.fingerprint()).finish()
+        f.debug_struct("Tls").field("certificate", &self.summary()).finish_non_exhaustive()
     }
 }
 
@@ -200,7 +200,7 @@ impl Loaded {
     fn new(config: &TlsConfig, ticketer: Arc<dyn ProducesTickets>) -> Result<Loaded, TlsError> {
         let crypto = config.provider.crypto()?;
         let certificates = Certificates::new(config)?;
-        let fingerprint = identity::fingerprint(&certificates.default.cert[0]);
+        let summary = identity::summary(&certificates.default.cert[0]);
         let client_verifier = match &config.client_ca {
             Some((pem, origin)) => Some(client_verifier(pem, origin, &crypto)?),
             None => None,
@@ -223,7 +223,7 @@ impl Loaded {
             starttls: Arc::new(starttls),
             direct: Arc::new(direct),
             client_verifier,
-            fingerprint,
+            summary,
             provider: config.provider,
         })
     }
@@ -265,11 +265,7 @@ impl Certificates {
     fn new(config: &TlsConfig) -> Result<Certificates, TlsError> {
         let mut by_domain = BTreeMap::new();
         for (domain, identity) in &config.by_domain {
-            let name = match domain.strip_prefix("*.") {
-                Some(parent) => format!("*.{}", identity::ascii_domain(parent)?),
-                None => identity::ascii_domain(domain)?,
-            };
-            by_domain.insert(name, identity.certified_key(config.provider)?);
+            by_domain.insert(identity::ascii_domain(domain)?, identity.certified_key(config.provider)?);
         }
         Ok(Certificates { default: config.identity.certified_key(config.provider)?, by_domain })
     }

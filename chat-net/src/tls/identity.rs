@@ -1,7 +1,8 @@
 //! Certificates with their keys: loading, checking and showing them.
 
-use super::TlsError;
+use super::certificate;
 use super::config::Provider;
+use super::{CertificateSummary, TlsError};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -47,13 +48,12 @@ impl Identity {
         })
     }
 
-    /// SHA-256 of the server's own certificate in DER form: upper-case hexadecimal pairs with colons, as clients and
-    /// `openssl x509 -fingerprint -sha256` show it.
+    /// What the server's own certificate says of itself.
     ///
     /// # Errors
     /// [`TlsError::NoCertificate`], [`TlsError::BadPem`].
-    pub fn fingerprint(&self) -> Result<String, TlsError> {
-        Ok(fingerprint(&certificates(&self.chain_pem, &self.chain_origin)?[0]))
+    pub fn summary(&self) -> Result<CertificateSummary, TlsError> {
+        Ok(summary(&certificates(&self.chain_pem, &self.chain_origin)?[0]))
     }
 
     /// Decodes both, and checks that they belong together.
@@ -153,8 +153,16 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// See [`Identity::fingerprint`].
-pub(super) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+/// See [`Identity::summary`].
+pub(super) fn summary(certificate: &CertificateDer<'_>) -> CertificateSummary {
+    CertificateSummary {
+        fingerprint: fingerprint(certificate),
+        dns_names: certificate::names(certificate).dns_names,
+        validity: certificate::validity(certificate),
+    }
+}
+
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     let mut text = String::with_capacity(95);
     for byte in Sha256::digest(certificate) {
         let colon = if text.is_empty() { "" } else { ":" };
@@ -163,10 +171,12 @@ pub(super) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     text
 }
 
-/// A domain as it stands in certificates and in TLS server names: ASCII, lower case, without a final dot.
+/// A domain as it stands in certificates and in TLS server names: ASCII, lower case, without a final dot; `*.` in front
+/// of it stays.
 pub(super) fn ascii_domain(domain: &str) -> Result<String, TlsError> {
-    match idna::domain_to_ascii(domain.strip_suffix('.').unwrap_or(domain)) {
-        Ok(name) if DnsName::try_from(name.as_str()).is_ok() => Ok(name),
+    let (star, name) = if domain.starts_with("*.") { domain.split_at(2) } else { ("", domain) };
+    match idna::domain_to_ascii(name.strip_suffix('.').unwrap_or(name)) {
+        Ok(name) if DnsName::try_from(name.as_str()).is_ok() => Ok(format!("{star}{name}")),
         _ => Err(TlsError::BadDomain { domain: domain.to_owned() }),
     }
 }

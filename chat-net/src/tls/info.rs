@@ -35,7 +35,7 @@ pub struct ClientNames {
 }
 
 /// What a finished handshake tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TlsInfo {
     /// The tls-exporter channel binding (RFC 9266), with TLS 1.3.
     pub exporter: Option<Zeroizing<[u8; 32]>>,
@@ -49,6 +49,19 @@ pub struct TlsInfo {
     pub alpn: Option<String>,
 }
 
+/// The channel binding never shows.
+impl std::fmt::Debug for TlsInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsInfo")
+            .field("exporter", &self.exporter.is_some())
+            .field("server_name", &self.server_name)
+            .field("client", &self.client)
+            .field("version", &self.version)
+            .field("alpn", &self.alpn)
+            .finish()
+    }
+}
+
 /// What [`TlsPipe::feed`](super::TlsPipe::feed) yields, in the order it happened on the wire.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TlsEvent<'a> {
@@ -59,4 +72,31 @@ pub enum TlsEvent<'a> {
     /// The peer will send nothing more, and said so properly (`close_notify`); once. What it sends all the same is
     /// dropped (RFC 8446 §6.1). It can still be written to.
     Closed,
+}
+
+/// What an operator wants to know of the server's own certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateSummary {
+    /// SHA-256 of the certificate in DER form: upper-case hexadecimal pairs with colons, as clients and
+    /// `openssl x509 -fingerprint -sha256` show it.
+    pub fingerprint: String,
+    /// The domains it is for; `*.` begins a wildcard.
+    pub dns_names: Vec<String>,
+    /// From when to when it is valid, in seconds since 1970 (UTC), both included. `None`: no dates that make sense.
+    pub validity: Option<(i64, i64)>,
+}
+
+impl CertificateSummary {
+    /// Whether the certificate is for this domain, given in ASCII (RFC 6125 §6.4: without regard to case, a wildcard for
+    /// exactly one label).
+    #[must_use]
+    pub fn covers(&self, domain: &str) -> bool {
+        let under_wildcard = |name: &str| {
+            let parent = name.strip_prefix("*.")?;
+            domain.split_once('.').map(|(_, rest)| rest.eq_ignore_ascii_case(parent))
+        };
+        self.dns_names
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(domain) || under_wildcard(name).unwrap_or(false))
+    }
 }

@@ -27,7 +27,7 @@ mod self_signed;
 pub use config::{Provider, Tls, TlsConfig, TlsPurpose};
 pub use error::{TlsError, TlsFault};
 pub use identity::Identity;
-pub use info::{ClientCertificate, ClientNames, TlsEvent, TlsInfo, TlsVersion};
+pub use info::{CertificateSummary, ClientCertificate, ClientNames, TlsEvent, TlsInfo, TlsVersion};
 pub use pipe::TlsPipe;
 pub use self_signed::{SelfSigned, self_signed};
 

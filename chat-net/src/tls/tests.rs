@@ -225,7 +225,11 @@ proptest! {
 }
 
 #[test]
-fn settings_do_not_show_keys() {
+fn secrets_do_not_show() {
     let identity = identity(&["capulet.example"]);
     assert_eq!(format!("{identity:?}"), r#"Identity { chain: "the certificate text", key: "the key text" }"#);
+    let mut pair = pair(&one_domain(), Options::default());
+    pair.handshake().unwrap();
+    let shown = format!("{:?}", pair.info());
+    assert!(shown.starts_with("TlsInfo { exporter: true, server_name: Some(\"capulet.example\")"), "{shown}");
 }

@@ -177,7 +177,7 @@ impl Client {
 
     /// The fingerprint of the server's certificate.
     pub(super) fn server_fingerprint(&self) -> String {
-        identity::fingerprint(&self.connection.peer_certificates().unwrap()[0])
+        identity::summary(&self.connection.peer_certificates().unwrap()[0]).fingerprint
     }
 }
 

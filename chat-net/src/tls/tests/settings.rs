@@ -32,7 +32,7 @@ fn reloading_is_for_those_who_come_later() {
     half.turn().unwrap();
 
     handle.clone().reload(&TlsConfig::new(new.clone()).unwrap()).unwrap();
-    assert_eq!(handle.fingerprint(), new.fingerprint().unwrap());
+    assert_eq!(handle.summary().fingerprint, new.summary().unwrap().fingerprint);
 
     open.say(b"as before").unwrap();
     open.answer(&[b"indeed"]);
@@ -42,9 +42,9 @@ fn reloading_is_for_those_who_come_later() {
     );
     for pair in [&mut half, &mut waiting] {
         pair.handshake().unwrap();
-        assert_eq!(pair.client.server_fingerprint(), old.fingerprint().unwrap());
+        assert_eq!(pair.client.server_fingerprint(), old.summary().unwrap().fingerprint);
     }
-    assert_eq!(fingerprint_for(&handle, "capulet.example"), new.fingerprint().unwrap());
+    assert_eq!(fingerprint_for(&handle, "capulet.example"), new.summary().unwrap().fingerprint);
 }
 
 #[test]
@@ -63,17 +63,17 @@ fn tickets_survive_a_reload() {
 #[test]
 fn a_reload_that_fails_changes_nothing() {
     let handle = one_domain();
-    let before = handle.fingerprint();
+    let before = handle.summary().fingerprint;
     let broken = Identity::from_pem("nothing", "nothing");
     assert!(handle.reload(&TlsConfig::new(broken).unwrap()).is_err());
-    assert_eq!(handle.fingerprint(), before);
+    assert_eq!(handle.summary().fingerprint, before);
     assert_eq!(fingerprint_for(&handle, "capulet.example"), before);
 }
 
 #[test]
 fn certificates_by_domain() {
     let [default, one, star, deep, idn] = [(); 5].map(|()| self_signed(&["x.example"]).unwrap().identity());
-    let shown = |identity: &Identity| identity.fingerprint().unwrap();
+    let shown = |identity: &Identity| identity.summary().unwrap().fingerprint;
     let config = TlsConfig::new(default.clone())
         .unwrap()
         .with_domain("Montague.Example.", one.clone())
@@ -292,7 +292,7 @@ fn what_is_wrong_with_files_is_said_with_their_names() {
 #[test]
 fn self_signed_certificates() {
     let made = self_signed(&["localhost", "bücher.example", "127.0.0.1"]).unwrap();
-    let fingerprint = made.identity().fingerprint().unwrap();
+    let fingerprint = made.identity().summary().unwrap().fingerprint;
     let pairs: Vec<&str> = fingerprint.split(':').collect();
     assert_eq!(pairs.len(), 32);
     assert!(
@@ -301,12 +301,33 @@ fn self_signed_certificates() {
             .all(|pair| pair.len() == 2 && pair.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F')))
     );
     let handle = tls(&TlsConfig::new(made.identity()).unwrap());
-    assert_eq!(handle.fingerprint(), fingerprint);
+    assert_eq!(handle.summary().fingerprint, fingerprint);
     assert_eq!(fingerprint_for(&handle, "localhost"), fingerprint);
     assert!(matches!(self_signed(&["two words"]), Err(TlsError::BadDomain { .. })));
 
-    let der = identity::certificates(made.certificate_pem.as_bytes(), "").unwrap();
-    assert_eq!(certificate::names(&der[0]).dns_names, ["localhost", "xn--bcher-kva.example"]);
+    let summary = handle.summary();
+    assert_eq!(summary.dns_names, ["localhost", "xn--bcher-kva.example"]);
+    let (from, to) = summary.validity.unwrap();
+    // A day before now, and ten years after.
+    assert_eq!(to - from, 86_400 + 10 * 365 * 86_400);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    assert!((0..60).contains(&(now as i64 - 86_400 - from)));
+}
+
+#[test]
+fn domains_a_certificate_is_for() {
+    let made = self_signed(&["capulet.example", "*.verona.example"]).unwrap();
+    let summary = made.identity().summary().unwrap();
+    for (domain, expected) in [
+        ("capulet.example", true),
+        ("CAPULET.example", true),
+        ("chat.capulet.example", false),
+        ("chat.verona.example", true),
+        ("a.b.verona.example", false),
+        ("verona.example", false),
+    ] {
+        assert_eq!(summary.covers(domain), expected, "{domain}");
+    }
 }
 
 /// Each provider of the build carries a connection and the exporter.
