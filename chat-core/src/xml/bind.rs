@@ -1,6 +1,6 @@
 //! The walk's names and namespaces: what is unique, what is declared, what is bound (Namespaces in XML 1.0).
 
-use super::escape::{means, same_value};
+use super::escape::{is_plain, means, same_value};
 use super::fault::{XmlFault, ill};
 use super::ns::{XML, XMLNS};
 use super::token::{Attr, AttrKind, Declaration, NsRef, QName, Span};
@@ -8,8 +8,11 @@ use super::walk::Walker;
 
 /// Namespace declarations in scope at one place, so that looking one up stays cheap whatever a peer declares.
 pub const DECLARATIONS_MAX: usize = 256;
-/// Prefixed attributes of one tag, `xml:` and `xmlns:` apart: each pair of them may have to be compared by namespace.
-pub const PREFIXED_ATTRIBUTES_MAX: u16 = 16;
+/// Pairs of attributes in one tag that have the same local name under two prefixes: each costs a comparison of
+/// namespaces, and nobody needs more.
+pub const SAME_NAMES_MAX: usize = 8;
+/// Bytes of a namespace written with references or line ends, which must be decoded whenever it is compared.
+pub const ENCODED_NAMESPACE_BYTES_MAX: usize = 256;
 
 impl<'a> Walker<'a> {
     pub(super) fn unique_names(&self) -> Result<(), XmlFault> {
@@ -47,16 +50,19 @@ impl<'a> Walker<'a> {
     }
 
     fn unique_expanded_names(&self) -> Result<(), XmlFault> {
-        let foreign = |a: &Attr| a.kind == AttrKind::Prefixed && a.ns != NsRef::Xml;
-        if self.attrs.iter().filter(foreign).count() > usize::from(PREFIXED_ATTRIBUTES_MAX) {
-            return Err(XmlFault::Policy("too many attributes with prefixes"));
-        }
-        for (i, a) in self.attrs.iter().enumerate() {
-            let clash = |b: &Attr| {
-                b.name.local().of(self.text) == a.name.local().of(self.text) && self.same_ns(a.ns, b.ns)
-            };
-            if foreign(&a) && self.attrs.iter().take(i).filter(foreign).any(|b| clash(&b)) {
-                return ill("an attribute twice, under two prefixes");
+        let mut pairs = 0;
+        for (i, a) in self.attrs.iter().enumerate().filter(|(_, a)| a.kind == AttrKind::Prefixed) {
+            for b in self.attrs.iter().take(i).filter(|b| b.kind == AttrKind::Prefixed) {
+                if a.name.local().bytes(self.text) != b.name.local().bytes(self.text) {
+                    continue;
+                }
+                pairs += 1;
+                if pairs > SAME_NAMES_MAX {
+                    return Err(XmlFault::Policy("too many attributes of one name under different prefixes"));
+                }
+                if self.same_ns(a.ns, b.ns) {
+                    return ill("an attribute twice, under two prefixes");
+                }
             }
         }
         Ok(())
@@ -76,6 +82,9 @@ impl<'a> Walker<'a> {
             _ if is_xml || means(value, XMLNS) => return ill("a reserved namespace declared"),
             p if !p.is_empty() && value.is_empty() => return ill("a prefix bound to nothing"),
             _ => {}
+        }
+        if value.len() > ENCODED_NAMESPACE_BYTES_MAX && !is_plain(value) {
+            return Err(XmlFault::Policy("a long namespace written with references"));
         }
         if self.declarations.len() >= DECLARATIONS_MAX {
             return Err(XmlFault::Policy("too many namespace declarations"));

@@ -30,7 +30,8 @@ pub fn cdata_value(raw: &str) -> Cow<'_, str> {
 
 /// Whether a raw attribute value means itself.
 pub(super) fn is_plain(raw: &str) -> bool {
-    !raw.bytes().any(|b| matches!(b, b'&' | b'\t' | b'\n' | b'\r'))
+    let raw = raw.as_bytes();
+    memchr::memchr3(b'&', b'\n', b'\r', raw).is_none() && memchr::memchr(b'\t', raw).is_none()
 }
 
 /// Whether two raw attribute values mean the same, without allocation.

@@ -185,6 +185,10 @@ fn wide() -> ScanLimits {
 
 /// What `rxml` makes of a document, if it accepts it.
 fn other_opinion(bytes: &[u8]) -> Option<Element> {
+    if bytes.last() != Some(&b'>') {
+        // It takes a reference to white space behind the root for white space.
+        return None;
+    }
     let (mut parser, mut rest) = (rxml::Parser::new(), bytes);
     let (mut open, mut root): (Vec<Element>, _) = (Vec::new(), None);
     while let Some(event) = parser.parse(&mut rest, true).ok()? {
@@ -211,11 +215,23 @@ fn other_opinion(bytes: &[u8]) -> Option<Element> {
             }
             rxml::Event::Text(_, text) => match open.last_mut() {
                 Some(parent) => parent.push_text(&text),
-                None => assert!(text.trim().is_empty()),
+                None => return None,
             },
         }
     }
     root
+}
+
+/// Each CR followed by an LF.
+fn with_line_feeds(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for (i, byte) in bytes.iter().enumerate() {
+        out.push(*byte);
+        if *byte == b'\r' && bytes.get(i + 1) != Some(&b'\n') {
+            out.push(b'\n');
+        }
+    }
+    out
 }
 
 /// Attributes in an order of their own.
@@ -351,6 +367,8 @@ proptest! {
         while bytes.last().is_some_and(|b| chars::is(*b, chars::SPACE)) {
             bytes.pop();
         }
+        // The other refuses most values that hold a CR without an LF; the tables have those.
+        let bytes = with_line_feeds(&bytes);
         let ours = Element::parse(&bytes, &StreamNs::none());
         let theirs = other_opinion(&bytes);
         if ours == fault::ill("an attribute twice") && theirs.is_some() {

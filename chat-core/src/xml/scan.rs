@@ -10,7 +10,7 @@ use crate::base::limits::Limits;
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub use super::bind::{DECLARATIONS_MAX, PREFIXED_ATTRIBUTES_MAX};
+pub use super::bind::{DECLARATIONS_MAX, ENCODED_NAMESPACE_BYTES_MAX, SAME_NAMES_MAX};
 pub use super::walk::DEPTH_MAX;
 
 /// What a scan refuses although it is good XML.
@@ -36,6 +36,9 @@ impl From<&Limits> for ScanLimits {
 
 /// Children that a view remembers without allocation; later ones are found by walking again.
 const CHILDREN_INLINE: usize = 16;
+
+/// Namespaces written with references, of the scanned element and its direct children, that a view remembers.
+pub const MEANINGS_MAX: usize = 32;
 
 /// The attributes of a stanza that its way through the server looks at (RFC 6120 §8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +120,7 @@ impl ChildView<'_> {
 /// declarations in scope, a namespace written with references.
 ///
 /// # Errors
-/// See [`XmlFault`]; `Policy` for `limits`, [`DECLARATIONS_MAX`], [`PREFIXED_ATTRIBUTES_MAX`].
+/// See [`XmlFault`]; `Policy` for `limits` and for the bounds of this module that keep the cost of odd stanzas linear.
 pub fn scan<'a>(bytes: &'a [u8], stream: &StreamNs, limits: &ScanLimits) -> Result<StanzaView<'a>, XmlFault> {
     let text = utf8(bytes)?;
     let mut walk = Walker::new(text, stream, *limits)?;
@@ -137,7 +140,7 @@ pub fn scan<'a>(bytes: &'a [u8], stream: &StreamNs, limits: &ScanLimits) -> Resu
         content_redeclared: false,
         inherited: 0,
     };
-    view.note_meaning(view.ns);
+    view.note_meaning(view.ns)?;
     for attr in walk.attrs() {
         view.note_head(&attr);
     }
@@ -152,7 +155,7 @@ impl<'a> StanzaView<'a> {
         while let Some(event) = walk.next()? {
             match event {
                 Event::Start { empty } if walk.is_child() => {
-                    child = self.begin_child(walk);
+                    child = self.begin_child(walk)?;
                     if empty {
                         self.end_child(child, walk.at());
                     }
@@ -165,12 +168,12 @@ impl<'a> StanzaView<'a> {
         Ok(())
     }
 
-    fn begin_child(&mut self, walk: &Walker<'_>) -> ChildSpan {
+    fn begin_child(&mut self, walk: &Walker<'_>) -> Result<ChildSpan, XmlFault> {
         let (tag, ns) = (walk.tag(), walk.element_ns());
-        self.note_meaning(ns);
+        self.note_meaning(ns)?;
         let inherits = ns == self.ns && tag.name.prefix().is_empty();
         self.content_redeclared |= !inherits && walk.same_ns(ns, self.ns);
-        ChildSpan { whole: Span { start: tag.start, end: 0 }, local: tag.name.local(), ns }
+        Ok(ChildSpan { whole: Span { start: tag.start, end: 0 }, local: tag.name.local(), ns })
     }
 
     fn end_child(&mut self, child: ChildSpan, end: u32) {
@@ -193,13 +196,17 @@ impl<'a> StanzaView<'a> {
         self.heads[head as usize] = HeadSpan { before: attr.before, value: attr.value };
     }
 
-    fn note_meaning(&mut self, ns: NsRef) {
+    fn note_meaning(&mut self, ns: NsRef) -> Result<(), XmlFault> {
         if let NsRef::Raw(span) = ns
             && !is_plain(span.of(self.text))
             && !self.meant.iter().any(|(known, _)| *known == span)
         {
+            if self.meant.len() == MEANINGS_MAX {
+                return Err(XmlFault::Policy("too many namespaces written with references"));
+            }
             self.meant.push((span, attr_value(span.of(self.text)).into()));
         }
+        Ok(())
     }
 
     fn ns_name(&self, ns: NsRef) -> &str {

@@ -229,8 +229,16 @@ fn what_makes_lookups_dear_is_bounded() {
     assert_eq!(ok(&format!("<a{}/>", declared(257))), Err("policy-violation"));
     assert_eq!(ok(&format!("<a{}><b xmlns=''/></a>", declared(256))), Err("policy-violation"));
     assert_eq!(ok(&format!("<a>{}</a>", format!("<b{}/>", declared(200)).repeat(3))), Ok(()));
-    assert_eq!(ok(&format!("<a{}{}/>", declared(16), used(16))), Ok(()));
-    assert_eq!(ok(&format!("<a{}{}/>", declared(17), used(17))), Err("policy-violation"));
+    // Four prefixes on one name make six pairs, five make ten.
+    assert_eq!(ok(&format!("<a{}{}/>", declared(4), used(4))), Ok(()));
+    assert_eq!(ok(&format!("<a{}{}/>", declared(5), used(5))), Err("policy-violation"));
+    let odd = |n: usize| format!("<a>{}</a>", "<b xmlns='&amp;'/>".repeat(n));
+    assert_eq!(ok(&odd(32)), Ok(()));
+    assert_eq!(ok(&odd(33)), Err("policy-violation"));
+    let encoded = |n: usize| format!("<a xmlns='&amp;{}'/>", "x".repeat(n - 5));
+    assert_eq!(ok(&encoded(256)), Ok(()));
+    assert_eq!(ok(&encoded(257)), Err("policy-violation"));
+    assert_eq!(ok(&format!("<a xmlns='{}'/>", "x".repeat(5000))), Ok(()));
     let deep = |n: usize| format!("{}{}", "<a>".repeat(n), "</a>".repeat(n));
     assert_eq!(ok(&deep(1024)), Ok(()));
     assert_eq!(ok(&deep(1025)), Err("policy-violation"));
@@ -279,17 +287,17 @@ fn namespaces_are_read_not_compared_raw() {
 #[test]
 fn children_beyond_the_remembered_ones() {
     let inner: String =
-        (0..40).map(|i| format!("t<c{i} xmlns='urn:&#x61;{i}'><d/>x<e></e></c{i}><s{i}/>")).collect();
+        (0..32).map(|i| format!("t<c{i} xmlns='urn:&#x61;{i}'><d/>x<e></e></c{i}><s{i}/>")).collect();
     let text = format!("<a xmlns='urn:top'>{inner}</a>");
     let view = scan(text.as_bytes(), &StreamNs::client(), &ScanLimits::default()).unwrap();
-    assert_eq!((view.children_len(), view.children().count()), (80, 80));
+    assert_eq!((view.children_len(), view.children().count()), (64, 64));
     for (i, pair) in view.children().collect::<Vec<_>>().chunks(2).enumerate() {
         assert!(pair[0].is(&format!("c{i}"), &format!("urn:a{i}")), "{:?}", pair[0]);
         assert!(pair[1].is(&format!("s{i}"), "urn:top"));
         assert_eq!(str::from_utf8(pair[1].bytes), Ok(format!("<s{i}/>").as_str()));
         assert!(pair[0].bytes.starts_with(b"<c") && pair[0].bytes.ends_with(format!("</c{i}>").as_bytes()));
     }
-    assert!(view.has_child("s39", "urn:top"));
+    assert!(view.has_child("s31", "urn:top"));
 }
 
 #[test]
