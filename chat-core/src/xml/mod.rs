@@ -14,7 +14,8 @@
 //! - What comes out of the framer does not depend on how the bytes were cut.
 //! - A slice that [`scan::scan`] accepted is exactly one element: well-formed, UTF-8, every prefix bound, nothing
 //!   that restricted XML forbids. It may be appended unchanged to any stream that binds the prefixes it inherits.
-//! - No function here recurses on what a peer sent: nesting costs bytes of a bounded stack, never the thread's.
+//! - Reading never recurses, and nothing deeper than [`scan::DEPTH_MAX`] is accepted, so what recurses over a tree
+//!   (writing, comparing, dropping) stays well within a thread's stack.
 //! - The common stanza is scanned and forwarded without an allocation, a copy of its payload or a second parse.
 //! - What the writer escapes is always well-formed, whatever string it is given.
 //!
