@@ -13,6 +13,11 @@ pub mod base;
 pub mod xml;
 
 pub mod jid;
-pub mod route;
+
 pub mod sasl;
+
+pub mod effect;
+
 pub mod user;
+
+pub mod route;
