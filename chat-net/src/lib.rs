@@ -4,6 +4,8 @@
 //! does it. Each folder is usable, and tested, without the ones that come after it:
 //!
 //! - [`proxy`]: the PROXY protocol, from the balancers that are trusted;
+//! - [`spawn`]: where asynchronous services run;
+//! - [`store`]: users, rosters, block lists, credentials and waiting messages, in memory or in SQLite;
 //! - `tls` (feature `rustls`): TLS as a pipe from bytes to bytes, without a socket.
 //!
 //! # Features
@@ -15,6 +17,8 @@
 //! | `rustls` (default) | TLS; it needs a provider of cryptography as well: |
 //! | `aws-lc-rs`, `ring` | the two providers; with both built in, [`tls::Provider`] chooses |
 //! | `sqlite` | the embedded store |
+//! | `conformance` | [`store`]'s suite for those who write stores |
+//! | `fault-injection` | faults on purpose in the embedded store, for tests |
 //!
 //! A feature adds something to choose and never changes what was chosen before. No type of rustls, SQLite or any
 //! runtime stands in a public signature, so they can be replaced without a change for those who embed the server.
@@ -22,5 +26,7 @@
 #![forbid(unsafe_code)]
 
 pub mod proxy;
+pub mod spawn;
+pub mod store;
 #[cfg(feature = "rustls")]
 pub mod tls;
