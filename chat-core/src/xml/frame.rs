@@ -1,7 +1,7 @@
 //! Where frames begin and end in a stream of bytes.
 //!
 //! The framer keeps a lexical state of a few bytes and looks at each byte once, whatever the cuts. It knows just
-//! enough XML to find ends; whether a frame is well-formed is the business of [`scan`](super::scan) and
+//! enough XML to find ends; whether a frame is well-formed is the business of [`scan`](mod@super::scan) and
 //! [`parse_header`](super::header::parse_header). It refuses early only what would let a peer make us wait, and
 //! buffer, for the end of something that is going to be refused anyway.
 

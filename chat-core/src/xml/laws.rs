@@ -27,7 +27,8 @@ const NAMES: &[&str] = &["a", "body", "message", "x-1", "é", "_", "to", "b.c"];
 const SPACES: &[&str] = &["", " ", "\n", "\t\r\n "];
 const URIS: &[&str] =
     &["urn:x", "urn:y", "jabber:client", "jabber:server", "urn&#58;x", "a&amp;b", "urn:\tx"];
-const VALUES: &[&str] = &["", "v", "&lt;", "&#10;\n", ">", "a@b/c", "\u{FFFD}&quot;", "😀 /> ]]>"];
+/// No characters that only the fifth edition allows in names: the other parser takes them there.
+const VALUES: &[&str] = &["", "v", "&lt;", "&#10;\n", ">", "a@b/c", "\u{FFFD}&quot;", "语 /> ]]>"];
 const TEXTS: &[&str] =
     &["t", "&amp;", "\r\n", "]]&gt;", "]", "/>", "<![CDATA[<a>&]]>", "<![CDATA[]]]]>", "'\"", "ü"];
 
@@ -222,18 +223,6 @@ fn other_opinion(bytes: &[u8]) -> Option<Element> {
     root
 }
 
-/// Each CR followed by an LF.
-fn with_line_feeds(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    for (i, byte) in bytes.iter().enumerate() {
-        out.push(*byte);
-        if *byte == b'\r' && bytes.get(i + 1) != Some(&b'\n') {
-            out.push(b'\n');
-        }
-    }
-    out
-}
-
 /// Attributes in an order of their own.
 fn sorted(mut element: Element) -> Element {
     element.attrs.sort_by(|a, b| (&a.ns, &a.name).cmp(&(&b.ns, &b.name)));
@@ -367,8 +356,8 @@ proptest! {
         while bytes.last().is_some_and(|b| chars::is(*b, chars::SPACE)) {
             bytes.pop();
         }
-        // The other refuses most values that hold a CR without an LF; the tables have those.
-        let bytes = with_line_feeds(&bytes);
+        // The other refuses most values with a lone CR and keeps some that should become LF; the tables have those.
+        bytes.retain(|b| *b != b'\r');
         let ours = Element::parse(&bytes, &StreamNs::none());
         let theirs = other_opinion(&bytes);
         if ours == fault::ill("an attribute twice") && theirs.is_some() {

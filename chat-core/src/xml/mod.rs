@@ -2,7 +2,7 @@
 //!
 //! Owns: everything between the bytes of a stream and the names, attributes and children of an element.
 //! In: bytes in any cuts. Out: frames ([`frame`]), a validated view of one stanza as ranges of its own bytes
-//! ([`scan`]), of a stream header ([`header`]), trees ([`element`]), bytes ([`write`](mod@write)).
+//! ([`scan`](mod@scan)), of a stream header ([`header`]), trees ([`element`]), bytes ([`write`](mod@write)).
 //!
 //! ```text
 //! bytes ─ Framer::push ─┬─ Header ─ parse_header ─ HeaderView ─ StreamNs
