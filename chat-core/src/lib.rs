@@ -14,10 +14,20 @@ pub mod xml;
 
 pub mod jid;
 
+pub mod stanza;
+
+pub mod stream;
+
 pub mod sasl;
 
 pub mod effect;
 
+pub mod session;
+
 pub mod user;
 
 pub mod route;
+
+pub mod ext;
+
+pub mod engine;

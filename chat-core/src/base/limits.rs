@@ -18,6 +18,13 @@ pub const SASL_AUTHZID_BYTES_MAX: usize = 3071;
 pub const SASL_NONCE_BYTES_MAX: usize = 256;
 /// Characters of the trace of an anonymous login (RFC 4505 §2).
 pub const SASL_TRACE_CHARS_MAX: usize = 255;
+/// Bytes of the name that a user gives a contact (RFC 6121 §2.3.3 leaves the number to the server).
+pub const ROSTER_NAME_BYTES_MAX: usize = 1023;
+/// Bytes of the name of a group in a roster, likewise.
+pub const ROSTER_GROUP_BYTES_MAX: usize = 1023;
+/// Bytes of a subscription request that are kept until it is answered. A longer one is kept without its payload, so
+/// that strangers cannot fill a user's roster: `roster_requests_max` times this is a quarter of `roster_bytes_max`.
+pub const ROSTER_REQUEST_BYTES_MAX: usize = 1024;
 
 /// The limits of one engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +53,10 @@ pub struct Limits {
     pub resources_per_user_max: u16,
     /// Items of one roster.
     pub roster_items_max: u32,
+    /// Subscription requests that wait for one user's answer, from people outside the roster.
+    pub roster_requests_max: u32,
+    /// Bytes of one packed roster.
+    pub roster_bytes_max: u32,
     /// Entries of one block list (XEP-0191).
     pub blocked_max: u32,
     /// Messages stored for one user who is offline; beyond it the sender gets `service-unavailable` (XEP-0160).
@@ -87,10 +98,12 @@ impl Default for Limits {
             idle_timeout: Span::secs(300),
             unresponsive_timeout: Span::secs(60),
             close_timeout: Span::secs(5),
-            outbox_bytes_max: 2 * 1024 * 1024,
+            outbox_bytes_max: 4 * 1024 * 1024,
             auth_attempts_max: 5,
             resources_per_user_max: 32,
             roster_items_max: 5_000,
+            roster_requests_max: 256,
+            roster_bytes_max: 1024 * 1024,
             blocked_max: 1_000,
             spool_messages_per_user_max: 1_000,
             unacked_stanzas_max: 5_000,

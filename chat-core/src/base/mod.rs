@@ -17,6 +17,7 @@ pub mod map;
 pub mod pending;
 pub mod rng;
 pub mod slots;
+pub mod throttle;
 pub mod time;
 pub mod timer;
 
@@ -28,5 +29,6 @@ pub use map::{HashKey, KeyedMap};
 pub use pending::{Pending, RequestId};
 pub use rng::Rng;
 pub use slots::{Key, Slots};
+pub use throttle::Throttle;
 pub use time::{Mono, Now, Span, Utc};
 pub use timer::{TimerId, Timers};

@@ -94,6 +94,13 @@ impl<C> Pending<C> {
         Some((id, continuation))
     }
 
+    /// Puts back, under its old id, what [`Pending::expired`] took out: the request is asked again.
+    pub fn put_back(&mut self, id: RequestId, continuation: C, deadline: Mono) {
+        debug_assert!(id.0 <= self.given, "only a request that was given can be put back");
+        self.waiting.insert(id, (continuation, deadline));
+        self.deadlines.insert((deadline, id));
+    }
+
     /// When to call [`Pending::expired`] next: the earliest deadline. If `expired` was not called to its end, one
     /// that has passed.
     pub fn next_deadline(&self) -> Option<Mono> {

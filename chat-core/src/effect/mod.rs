@@ -1,15 +1,30 @@
 //! What the engine asks of the world, and what comes back.
 //!
-//! Owns: the vocabulary of requests to stores and authenticators ([`StoreOp`], [`AccountOp`]) and of their answers.
+//! Owns: the vocabulary of requests to stores and authenticators ([`StoreOp`], [`AccountOp`]) and of their answers,
+//! the outputs ([`Output`], [`Event`]), the mail between workers ([`Mail`]), the outboxes ([`Wires`]), what the
+//! engine is told at its start ([`Settings`]), and [`Cx`], through which rules cause effects.
 //! In and out: plain owned data, cheap to clone, safe to send to another thread.
 //! Invariants: operations on one bare JID are carried out in the order they were asked, whatever the back end; a
-//! request may be repeated under the same id until it is answered, so every operation is idempotent.
-//! Not here: who is waiting for an answer (`engine/`), how a back end does it (`chat-net`).
+//! request may be repeated under the same id until it is answered, so every operation is idempotent; continuations
+//! are data ([`Wait`]), never closures.
+//! Not here: what is done with an answer (`engine/`), how a back end does it (`chat-net`).
 
 mod account;
+mod cx;
+mod mail;
+mod output;
+mod settings;
 mod store;
 mod tls;
+mod wait;
+mod wire;
 
 pub use account::{AccountDone, AccountError, AccountOp, AccountResult};
+pub use cx::{Cx, Deadline};
+pub use mail::{Envelope, Mail, ResourceId, SettleTo};
+pub use output::{Event, Output};
+pub use settings::{Domain, Settings};
 pub use store::{Loaded, SpoolRow, SpoolSeq, StoreDone, StoreError, StoreOp, StoreResult};
 pub use tls::TlsInfo;
+pub use wait::{PendingReply, Request, Wait};
+pub use wire::{Promise, Then, WireSink, Wires};

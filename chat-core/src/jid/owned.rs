@@ -108,6 +108,15 @@ impl BareJid {
         Ok(Jid(text.finish()))
     }
 
+    /// This address with a resource that is prepared already, as that of a bound session is.
+    pub fn join(&self, prepared: &str) -> Jid {
+        let mut text = SmolStrBuilder::new();
+        text.push_str(&self.0);
+        text.push('/');
+        text.push_str(prepared);
+        Jid(text.finish())
+    }
+
     /// The borrowed form, with the separators found.
     pub fn as_ref(&self) -> JidRef<'_> {
         JidRef::of_prepared(&self.0)

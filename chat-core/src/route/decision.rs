@@ -16,57 +16,10 @@
 #[cfg(test)]
 mod tests;
 
+use crate::stanza::{IqType, MessageType, PresenceType};
+
 /// How many resources of one user the decision can tell apart: the bits of [`Resources`].
 pub const RESOURCES_MAX: usize = 64;
-
-/// The type of a message (RFC 6121 §5.2.2; none, or one that nobody knows, is `Normal`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MessageType {
-    /// Part of a conversation between two.
-    Chat,
-    /// The answer to a stanza that failed.
-    Error,
-    /// Part of a conversation in a room.
-    Groupchat,
-    /// An alert that expects no answer and is worthless later.
-    Headline,
-    /// Anything else.
-    Normal,
-}
-
-/// The type of a presence stanza (RFC 6121 §4.7.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PresenceType {
-    /// Without type: the sender is available.
-    Available,
-    /// The sender is no longer available.
-    Unavailable,
-    /// Subscription management, see `user::subscription`.
-    Subscribe,
-    /// Subscription management.
-    Subscribed,
-    /// Subscription management.
-    Unsubscribe,
-    /// Subscription management.
-    Unsubscribed,
-    /// A server asks for the presence of the user.
-    Probe,
-    /// The answer to a stanza that failed.
-    Error,
-}
-
-/// The type of an IQ (RFC 6120 §8.2.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum IqType {
-    /// A question.
-    Get,
-    /// An order.
-    Set,
-    /// The answer to either.
-    Result,
-    /// The answer to either.
-    Error,
-}
 
 /// What is to be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,0 +1,143 @@
+//! What every rule may use while an input is handled.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::wait::{Request, Wait};
+use super::{AccountOp, Envelope, Event, Mail, Output, ResourceId, Settings, SettleTo, StoreOp, Wires};
+use crate::base::{ConnId, Now, Pending, RequestId, Rng, Span, Throttle, Timers, UserId};
+use crate::jid::BareJid;
+
+/// Whose deadline a timer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// A connection's: negotiation, idleness, closing, a pause of reading.
+    Conn(ConnId),
+    /// A user's: messages to spool, detached sessions, forgetting.
+    User(UserId),
+}
+
+/// How often a request that is not answered is asked again.
+const RETRY: Span = Span::millis(2_500);
+
+/// The hands of the engine: everything a rule may read or cause, besides the state it is about.
+#[derive(Debug)]
+pub struct Cx {
+    /// The time of the input being handled.
+    pub now: Now,
+    /// What the engine was told at its start.
+    pub settings: Arc<Settings>,
+    /// The one source of randomness.
+    pub rng: Rng,
+    /// The outboxes.
+    pub wires: Wires,
+    /// Deadlines.
+    pub timers: Timers<Deadline>,
+    /// What is to be done.
+    pub outputs: VecDeque<Output>,
+    /// Requests without answer.
+    pub pending: Pending<Request>,
+    /// Mail of this worker to itself, in order; handled before the next input.
+    pub local: VecDeque<Mail>,
+    /// Mail to other workers, by worker.
+    pub batches: Vec<Vec<Mail>>,
+    /// Who failed to log in lately.
+    pub throttle: Throttle,
+    resources: u64,
+}
+
+impl Cx {
+    /// The hands of a new engine.
+    pub fn new(settings: Arc<Settings>, mut rng: Rng) -> Self {
+        let batches = (0..settings.workers).map(|_| Vec::new()).collect();
+        Cx {
+            now: Now::default(),
+            wires: Wires::new(settings.limits.outbox_bytes_max),
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            pending: Pending::default(),
+            local: VecDeque::new(),
+            batches,
+            throttle: Throttle::new(rng.hash_key()),
+            rng,
+            resources: 0,
+            settings,
+        }
+    }
+
+    /// A name for a new resource that none has had before.
+    pub fn next_resource(&mut self) -> ResourceId {
+        self.resources += 1;
+        ResourceId(self.resources)
+    }
+
+    /// Asks the store; `wait` says what the answer is for.
+    pub fn store(&mut self, op: StoreOp, wait: Wait) -> RequestId {
+        let op = Arc::new(op);
+        let give_up = self.now.mono + self.settings.limits.store_timeout;
+        let request = Request { op: Some(op.clone()), give_up, wait };
+        let id = self.pending.insert(request, self.now.mono + RETRY);
+        self.outputs.push_back(Output::Store { id, op });
+        id
+    }
+
+    /// Asks the authenticator; `wait` says what the answer is for. Not repeated: whoever waits has a deadline of
+    /// its own, and the engine forgets the question after the store's timeout.
+    pub fn account(&mut self, op: AccountOp, wait: Wait) -> RequestId {
+        let give_up = self.now.mono + self.settings.limits.negotiation_timeout;
+        let id = self.pending.insert(Request { op: None, give_up, wait }, give_up);
+        self.outputs.push_back(Output::Account { id, op: Box::new(op) });
+        id
+    }
+
+    /// A request whose time has come is asked again, or given up: then `Some` says who waited.
+    pub fn retry(&mut self) -> Option<Request> {
+        while let Some((id, request)) = self.pending.expired(self.now.mono) {
+            if self.now.mono >= request.give_up {
+                return Some(request);
+            }
+            self.ask_again(id, request, RETRY);
+        }
+        None
+    }
+
+    /// Asks the same again under the same id, and once more after `again`.
+    pub fn ask_again(&mut self, id: RequestId, request: Request, again: Span) {
+        if let Some(op) = &request.op {
+            self.outputs.push_back(Output::Store { id, op: op.clone() });
+        }
+        let at = (self.now.mono + again).min(request.give_up);
+        self.pending.put_back(id, request, at);
+    }
+
+    /// Tells the embedder.
+    pub fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(Box::new(event)));
+    }
+
+    /// Sends a stanza to the home of its recipient.
+    pub fn post(&mut self, envelope: Envelope) {
+        let home = self.settings.home(envelope.to.bare().as_str());
+        self.mail(home, Mail::Stanza(Box::new(envelope)));
+    }
+
+    /// Tells a sender that its message is settled.
+    pub fn settled(&mut self, settle: Option<SettleTo>) {
+        if let Some(settle) = settle {
+            self.mail(settle.worker, Mail::Settled(settle));
+        }
+    }
+
+    fn mail(&mut self, worker: crate::base::WorkerId, mail: Mail) {
+        if worker == self.settings.worker {
+            self.local.push_back(mail);
+        } else {
+            self.batches[usize::from(worker.0)].push(mail);
+        }
+    }
+
+    /// Whether nothing about this user is ever stored.
+    pub fn is_ephemeral(&self, user: &BareJid) -> bool {
+        self.settings.domain(user.domain()).is_none_or(|d| d.ephemeral)
+    }
+}

@@ -1,0 +1,97 @@
+//! What the engine is told at its start.
+
+use crate::base::{HashKey, Limits, WorkerId};
+use crate::sasl::Mechanism;
+
+/// The settings of one engine; the same on every worker but for [`Settings::worker`].
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The domains served, at least one.
+    pub domains: Vec<Domain>,
+    /// The limits.
+    pub limits: Limits,
+    /// The number of this worker.
+    pub worker: WorkerId,
+    /// The number of workers; at least one.
+    pub workers: u16,
+    /// Decides the home of a bare JID; the same on every worker of a node.
+    pub home_key: HashKey,
+    /// Makes the salts of users that do not exist; the same on every worker and across restarts, so that nobody
+    /// finds out who exists (RFC 5802 §9).
+    pub fake_salt_key: [u8; 16],
+    /// The name of the software, for XEP-0092.
+    pub software: &'static str,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// The settings of one domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain {
+    /// Its prepared name (RFC 7622).
+    pub name: String,
+    /// The SASL mechanisms its authenticators can serve, in the order of preference. Which of them are offered
+    /// depends on the state of TLS.
+    pub mechanisms: Vec<Mechanism>,
+    /// Login without TLS is allowed (tests, trusted networks).
+    pub plaintext: bool,
+    /// In-band registration is open (XEP-0077).
+    pub registration: bool,
+    /// Accounts can change their password and end themselves in-band (XEP-0077 §3.2, §3.3).
+    pub account_management: bool,
+    /// Users exist only while they are connected: nothing about them is stored.
+    pub ephemeral: bool,
+}
+
+impl Domain {
+    /// A domain with accounts and the mechanisms of a store: SCRAM in all forms, PLAIN under TLS, EXTERNAL if the
+    /// client has a certificate.
+    pub fn new(name: &str) -> Self {
+        Domain {
+            name: name.to_owned(),
+            mechanisms: vec![
+                Mechanism::External,
+                Mechanism::ScramSha512Plus,
+                Mechanism::ScramSha256Plus,
+                Mechanism::ScramSha1Plus,
+                Mechanism::ScramSha512,
+                Mechanism::ScramSha256,
+                Mechanism::ScramSha1,
+                Mechanism::Plain,
+            ],
+            plaintext: false,
+            registration: false,
+            account_management: true,
+            ephemeral: false,
+        }
+    }
+}
+
+impl Settings {
+    /// One worker that serves these domains, keyed by the seed.
+    pub fn new(domains: Vec<Domain>, home_key: HashKey, fake_salt_key: [u8; 16]) -> Self {
+        Settings {
+            domains,
+            limits: Limits::default(),
+            worker: WorkerId(0),
+            workers: 1,
+            home_key,
+            fake_salt_key,
+            software: "chat",
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    /// The domain of this prepared name.
+    pub fn domain(&self, name: &str) -> Option<&Domain> {
+        self.domains.iter().find(|d| d.name == name)
+    }
+
+    /// The worker where everything about a bare JID happens.
+    pub fn home(&self, bare: &str) -> WorkerId {
+        if self.workers <= 1 {
+            return WorkerId(0);
+        }
+        WorkerId((self.home_key.hash(bare.as_bytes()) % u64::from(self.workers)) as u16)
+    }
+}

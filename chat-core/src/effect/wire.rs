@@ -1,0 +1,317 @@
+//! Outgoing bytes: one outbox per connection, its buffers from the engine's pool.
+
+use std::collections::VecDeque;
+
+use super::{Mail, Output, SettleTo};
+use crate::base::{ByteQueue, ConnId, MsgId, Pool, Utc, WorkerId};
+use crate::xml::Sink;
+
+/// What happens to a connection once its outbox is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// TLS begins.
+    StartTls,
+    /// The connection is closed.
+    Close,
+    /// The connection moves to another worker.
+    HandOver(WorkerId),
+}
+
+/// A message whose promise ends when it is written: whoever gets it has no stream management.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promise {
+    /// Its identity.
+    pub id: MsgId,
+    /// When the server received it.
+    pub at: Utc,
+    /// Who waits.
+    pub settle: SettleTo,
+}
+
+/// A promise and where its stanza lies, counted in bytes since the connection began.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    start: u64,
+    end: u64,
+    promise: Promise,
+}
+
+/// The outbox of one connection.
+#[derive(Debug)]
+struct Wire {
+    /// What is unsent, behind what was sent of a marked stanza that is not wholly sent.
+    out: ByteQueue,
+    /// The first byte of `out`, counted since the connection began.
+    base: u64,
+    /// Bytes sent since the connection began.
+    sent: u64,
+    generation: u32,
+    dirty: bool,
+    overflow: bool,
+    then: Option<Then>,
+    marks: VecDeque<Mark>,
+}
+
+impl Wire {
+    fn unsent(&self) -> usize {
+        self.out.len() - self.skip()
+    }
+
+    /// Bytes at the front of `out` that are sent already.
+    fn skip(&self) -> usize {
+        (self.sent - self.base) as usize
+    }
+}
+
+/// All outboxes of an engine.
+#[derive(Debug)]
+pub struct Wires {
+    table: Vec<Option<Wire>>,
+    pool: Pool,
+    dirty: VecDeque<ConnId>,
+    overflowed: Vec<ConnId>,
+    bytes_max: usize,
+}
+
+/// A sink that appends to one outbox.
+#[derive(Debug)]
+pub struct WireSink<'a> {
+    out: Option<&'a mut ByteQueue>,
+    pool: &'a mut Pool,
+}
+
+impl Sink for WireSink<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        if let Some(out) = &mut self.out {
+            out.push(self.pool, bytes);
+        }
+    }
+}
+
+impl Wires {
+    /// No outbox yet; each may hold `bytes_max` bytes.
+    pub fn new(bytes_max: u32) -> Self {
+        Wires {
+            table: Vec::new(),
+            pool: Pool::new(1024),
+            dirty: VecDeque::new(),
+            overflowed: Vec::new(),
+            bytes_max: bytes_max as usize,
+        }
+    }
+
+    /// The pool, for other queues of the same engine.
+    pub fn pool(&mut self) -> &mut Pool {
+        &mut self.pool
+    }
+
+    /// An outbox for a new connection.
+    pub fn open(&mut self, conn: ConnId) {
+        let index = conn.0.index as usize;
+        if self.table.len() <= index {
+            self.table.resize_with(index + 1, || None);
+        }
+        assert!(self.table[index].is_none(), "the driver gave the id {conn:?} to two live connections");
+        self.table[index] = Some(Wire {
+            out: ByteQueue::default(),
+            base: 0,
+            sent: 0,
+            generation: conn.0.generation,
+            dirty: false,
+            overflow: false,
+            then: None,
+            marks: VecDeque::new(),
+        });
+    }
+
+    /// The end of an outbox, with whatever is in it. Returns the promised stanzas that were not wholly written, in
+    /// order, each whole.
+    pub fn close(&mut self, conn: ConnId) -> Vec<(Promise, Vec<u8>)> {
+        let Some(wire) = self.get(conn) else { return Vec::new() };
+        let marks = std::mem::take(&mut wire.marks);
+        let (mut out, base) = (std::mem::take(&mut wire.out), wire.base);
+        let lost = marks
+            .iter()
+            .map(|mark| {
+                let mut stanza = Vec::new();
+                out.copy_to((mark.start - base) as usize, (mark.end - mark.start) as usize, &mut stanza);
+                (mark.promise, stanza)
+            })
+            .collect();
+        out.clear(&mut self.pool);
+        self.table[conn.0.index as usize] = None;
+        lost
+    }
+
+    fn get(&mut self, conn: ConnId) -> Option<&mut Wire> {
+        self.table.get_mut(conn.0.index as usize)?.as_mut().filter(|w| w.generation == conn.0.generation)
+    }
+
+    /// Bytes that wait to be sent.
+    pub fn len(&self, conn: ConnId) -> usize {
+        self.table
+            .get(conn.0.index as usize)
+            .and_then(Option::as_ref)
+            .filter(|w| w.generation == conn.0.generation)
+            .map_or(0, Wire::unsent)
+    }
+
+    /// Bytes sent since the connection began.
+    pub fn sent_total(&self, conn: ConnId) -> u64 {
+        self.table
+            .get(conn.0.index as usize)
+            .and_then(Option::as_ref)
+            .filter(|w| w.generation == conn.0.generation)
+            .map_or(0, |w| w.sent)
+    }
+
+    /// Whether nothing waits to be sent on any connection.
+    pub fn is_empty(&self) -> bool {
+        self.table.iter().flatten().all(|w| w.unsent() == 0)
+    }
+
+    /// A place to write to one connection. Writing to a connection that is gone, or about to close, is allowed and
+    /// does nothing.
+    pub fn sink(&mut self, conn: ConnId) -> WireSink<'_> {
+        let Wires { table, pool, dirty, overflowed, bytes_max } = self;
+        let wire = table
+            .get_mut(conn.0.index as usize)
+            .and_then(Option::as_mut)
+            .filter(|w| w.generation == conn.0.generation && w.then.is_none());
+        let Some(wire) = wire else { return WireSink { out: None, pool } };
+        if !wire.dirty {
+            wire.dirty = true;
+            dirty.push_back(conn);
+        }
+        if wire.unsent() > *bytes_max {
+            if !wire.overflow {
+                wire.overflow = true;
+                overflowed.push(conn);
+            }
+            return WireSink { out: None, pool };
+        }
+        WireSink { out: Some(&mut wire.out), pool }
+    }
+
+    /// Appends bytes to an outbox.
+    pub fn write(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.sink(conn).put(bytes);
+    }
+
+    /// Writes a stanza; somebody waits until it has been sent. Returns false, and does nothing, if it cannot be
+    /// written.
+    pub fn promise(&mut self, conn: ConnId, stanza: &[u8], promise: Promise) -> bool {
+        let Some(wire) = self.get(conn) else { return false };
+        let start = wire.base + wire.out.len() as u64;
+        self.write(conn, stanza);
+        let Some(wire) = self.get(conn) else { return false };
+        let end = wire.base + wire.out.len() as u64;
+        if end > start {
+            wire.marks.push_back(Mark { start, end, promise });
+        }
+        end > start
+    }
+
+    /// Nothing more is written; when the outbox is empty, this happens. A later wish replaces an earlier one only
+    /// if it is to close.
+    pub fn then(&mut self, conn: ConnId, then: Then, outputs: &mut VecDeque<Output>) {
+        let Some(wire) = self.get(conn) else { return };
+        if wire.then.is_some() && then != Then::Close {
+            return;
+        }
+        wire.then = Some(then);
+        self.settle_then(conn, outputs);
+    }
+
+    /// Whether the connection is about to close, to begin TLS or to move.
+    pub fn is_ending(&self, conn: ConnId) -> bool {
+        self.table
+            .get(conn.0.index as usize)
+            .and_then(Option::as_ref)
+            .is_none_or(|w| w.generation != conn.0.generation || w.then.is_some())
+    }
+
+    fn settle_then(&mut self, conn: ConnId, outputs: &mut VecDeque<Output>) {
+        let Some(wire) = self.get(conn) else { return };
+        if wire.unsent() > 0 {
+            return;
+        }
+        match wire.then {
+            None => {}
+            Some(Then::StartTls) => {
+                wire.then = None;
+                outputs.push_back(Output::StartTls { conn });
+            }
+            Some(Then::Close) => {
+                self.close(conn);
+                outputs.push_back(Output::Close { conn });
+            }
+            Some(Then::HandOver(worker)) => {
+                self.close(conn);
+                outputs.push_back(Output::HandOver { conn, worker });
+            }
+        }
+    }
+
+    /// Gives up on what is unsent: the connection closes now.
+    pub fn abort(&mut self, conn: ConnId, outputs: &mut VecDeque<Output>) -> Vec<(Promise, Vec<u8>)> {
+        if self.get(conn).is_none() {
+            return Vec::new();
+        }
+        outputs.push_back(Output::Close { conn });
+        self.close(conn)
+    }
+
+    /// The next connection that has something to send; each once per turn.
+    pub fn poll_dirty(&mut self) -> Option<ConnId> {
+        while let Some(conn) = self.dirty.pop_front() {
+            if let Some(wire) = self.get(conn) {
+                wire.dirty = false;
+                if wire.unsent() > 0 {
+                    return Some(conn);
+                }
+            }
+        }
+        None
+    }
+
+    /// The unsent bytes of a connection, from the first.
+    pub fn outgoing<'a>(&'a self, conn: ConnId, out: &mut [&'a [u8]]) -> usize {
+        match self.table.get(conn.0.index as usize).and_then(Option::as_ref) {
+            Some(wire) if wire.generation == conn.0.generation => wire.out.slices_from(wire.skip(), out),
+            _ => 0,
+        }
+    }
+
+    /// `n` bytes have been sent. `settled` gets what this settles.
+    pub fn sent(
+        &mut self,
+        conn: ConnId,
+        n: usize,
+        outputs: &mut VecDeque<Output>,
+        mut settled: impl FnMut(Mail),
+    ) {
+        let Wires { table, pool, .. } = self;
+        let wire = table
+            .get_mut(conn.0.index as usize)
+            .and_then(Option::as_mut)
+            .filter(|w| w.generation == conn.0.generation);
+        let Some(wire) = wire else { return };
+        wire.sent += n.min(wire.unsent()) as u64;
+        while wire.marks.front().is_some_and(|m| m.end <= wire.sent) {
+            if let Some(mark) = wire.marks.pop_front() {
+                settled(Mail::Settled(mark.promise.settle));
+            }
+        }
+        // What was sent of a stanza that is promised, and not wholly sent, is kept: it may have to go elsewhere.
+        let keep = wire.marks.front().map_or(wire.sent, |m| m.start.min(wire.sent));
+        wire.out.consume(pool, (keep - wire.base) as usize);
+        wire.base = keep;
+        self.settle_then(conn, outputs);
+    }
+
+    /// The next connection whose client did not read: its outbox is full.
+    pub fn poll_overflow(&mut self) -> Option<ConnId> {
+        self.overflowed.pop()
+    }
+}

@@ -1,0 +1,220 @@
+//! What stores and authenticators answer, or do not.
+
+use super::Engine;
+use super::deliver::OWN;
+use crate::base::{RequestId, Span, UserId};
+use crate::effect::{
+    AccountError, AccountResult, Event, Loaded, Request, SettleTo, StoreDone, StoreError, StoreOp,
+    StoreResult, Wait,
+};
+use crate::jid;
+use crate::session;
+use crate::stanza::{Condition, ErrorType, Kind, Stanza, StanzaError};
+use crate::user::{self, Parked, Record, SpoolState};
+use crate::xml::{StreamNs, scan};
+
+/// How soon a store that said it is overloaded is asked again.
+const AGAIN: Span = Span::millis(250);
+
+impl Engine {
+    pub(super) fn on_stored(&mut self, id: RequestId, result: StoreResult) {
+        let Some(request) = self.cx.pending.take(id) else { return };
+        // An overloaded store has not begun: it is asked again until the time is up.
+        if matches!(result, Err(StoreError::Overloaded)) && self.cx.now.mono < request.give_up {
+            let at = (self.cx.now.mono + AGAIN).min(request.give_up);
+            return self.cx.pending.put_back(id, request, at);
+        }
+        self.on_answer(request, result);
+    }
+
+    /// The time of a request is up.
+    pub(super) fn on_unanswered(&mut self, request: Request) {
+        match request.op {
+            Some(_) => self.on_answer(request, Err(StoreError::Unavailable)),
+            None => self.on_account_answer(request.wait, Err(AccountError::Unavailable)),
+        }
+    }
+
+    pub(super) fn on_account(&mut self, id: RequestId, result: AccountResult) {
+        if let Some(request) = self.cx.pending.take(id) {
+            self.on_account_answer(request.wait, result);
+        }
+    }
+
+    fn on_account_answer(&mut self, wait: Wait, result: AccountResult) {
+        match wait {
+            Wait::Sasl(conn) => {
+                let Some(session) = self.sessions.get_mut(conn) else { return };
+                let ask = session::on_account_answer(session, &mut self.cx, result);
+                self.on_ask(conn, ask);
+                self.released.push(conn);
+            }
+            Wait::Register { conn, id } => self.on_registered(conn, &id, result),
+            Wait::Account { user, reply } => self.on_account_changed(user, &reply, result),
+            _ => {}
+        }
+    }
+
+    fn on_answer(&mut self, request: Request, result: StoreResult) {
+        if let Err(error) = &result
+            && let Some(op) = &request.op
+            && !matches!(error, StoreError::Full | StoreError::Conflict)
+        {
+            self.cx.event(Event::StoreFailed { user: op.user().clone(), error: *error });
+        }
+        match request.wait {
+            Wait::Load(user) => match result {
+                Ok(StoreDone::User(loaded)) => self.on_loaded(user, loaded),
+                _ => self.on_not_loaded(user),
+            },
+            Wait::Change(id) => {
+                if let Some(user) = self.users.get_mut(id) {
+                    user::change::on_stored(user, result, &mut self.cx);
+                    self.arm_user(id);
+                }
+            }
+            Wait::Spool { user, id, settle } => {
+                let stanza = match request.op.as_deref() {
+                    Some(StoreOp::SpoolPut { row, .. }) => Some(row.stanza.clone()),
+                    _ => None,
+                };
+                match result {
+                    Ok(_) => self.on_spooled(user, id, settle),
+                    Err(error) => self.on_not_spooled(user, id, settle, stanza.as_deref(), error),
+                }
+            }
+            Wait::Rows(user) => match result {
+                Ok(StoreDone::Spool(rows)) => self.on_rows(user, rows),
+                _ => self.on_no_rows(user),
+            },
+            Wait::Nobody | Wait::Sasl(_) | Wait::Register { .. } | Wait::Account { .. } => {}
+        }
+    }
+
+    fn on_loaded(&mut self, id: UserId, loaded: Loaded) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        user.needed = self.cx.now.mono;
+        let waiting = match user::load::ready(user, &loaded) {
+            Ok(waiting) => waiting,
+            Err(_) => {
+                self.cx.event(Event::StoreFailed { user: user.jid.clone(), error: StoreError::Damaged });
+                return self.on_not_loaded(id);
+            }
+        };
+        for parked in waiting {
+            match parked {
+                Parked::Stanza(envelope) => self.deliver_envelope(*envelope),
+                Parked::Bind(conn, request) => self.bind_now(id, conn, &request),
+            }
+        }
+        self.arm_user(id);
+    }
+
+    /// A user cannot be loaded: whoever waited is told to try later.
+    fn on_not_loaded(&mut self, id: UserId) {
+        let Some(user) = self.users.remove(id) else { return };
+        let Record::Loading(waiting) = user.record else { return };
+        for parked in waiting {
+            match parked {
+                Parked::Stanza(envelope) => {
+                    self.refuse_stored(&envelope.stanza, StanzaError::wait());
+                    self.cx.settled(envelope.settle);
+                }
+                Parked::Bind(conn, request) => {
+                    if let Some(session) = self.sessions.get_mut(conn) {
+                        session.phase = session::Phase::Ready;
+                        session.holds.answer = false;
+                        session::refuse_bind(conn, &mut self.cx, &request.id, &StanzaError::wait());
+                        self.released.push(conn);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A row of the spool is durable.
+    fn on_spooled(&mut self, id: UserId, msg: crate::base::MsgId, settle: Option<SettleTo>) {
+        let Some(user) = self.users.get_mut(id) else { return self.cx.settled(settle) };
+        match user.flights.find(msg) {
+            // A client acknowledged it while the row was being written.
+            Some((key, flight)) if flight.acked => {
+                flight.spool = SpoolState::Absent;
+                if flight.copies == 0 {
+                    user.flights.remove(key);
+                }
+                let op = StoreOp::SpoolDelete { user: user.jid.clone(), ids: vec![msg] };
+                self.cx.store(op, Wait::Nobody);
+            }
+            Some((_, flight)) => {
+                flight.spool = SpoolState::Written;
+                flight.settle = None;
+            }
+            // Nobody has it: it waits, or somebody came meanwhile.
+            None if user.spool.reading => user.spool.more = true,
+            None => {
+                user.spool.waiting = true;
+                self.spool_begin(id);
+            }
+        }
+        self.cx.settled(settle);
+        self.arm_user(id);
+    }
+
+    /// A row of the spool could not be written.
+    fn on_not_spooled(
+        &mut self,
+        id: UserId,
+        msg: crate::base::MsgId,
+        settle: Option<SettleTo>,
+        stanza: Option<&[u8]>,
+        error: StoreError,
+    ) {
+        if let Some(user) = self.users.get_mut(id)
+            && let Some((key, flight)) = user.flights.find(msg)
+        {
+            if flight.acked && flight.copies == 0 {
+                user.flights.remove(key);
+                return;
+            }
+            if flight.acked {
+                return;
+            }
+            // The clients may yet acknowledge it; but the sender is told that it may be lost.
+            flight.spool = SpoolState::Absent;
+            flight.settle = None;
+        }
+        // XEP-0160 §3: a full spool is `service-unavailable`; a store that fails may work again.
+        let answer = match error {
+            StoreError::Full => Condition::ServiceUnavailable.into(),
+            _ => StanzaError::new(Condition::InternalServerError, ErrorType::Wait),
+        };
+        if let Some(stanza) = stanza {
+            self.refuse_stored(stanza, answer);
+        }
+        self.cx.settled(settle);
+        self.arm_user(id);
+    }
+
+    fn on_no_rows(&mut self, id: UserId) {
+        if let Some(user) = self.users.get_mut(id) {
+            user.spool.asked = false;
+            user.spool.reading = false;
+            user.spool.waiting = true;
+        }
+    }
+
+    /// Bounces a stanza of which only the bytes are left.
+    fn refuse_stored(&mut self, bytes: &[u8], error: StanzaError) {
+        let ns = StreamNs::client();
+        let Ok(view) = scan(bytes, &ns, &OWN) else { return };
+        let type_ = view.type_();
+        let Some(Ok(kind)) = Kind::read(view.name(), type_.as_deref()) else { return };
+        let (from_text, to_text) = (view.from(), view.to());
+        let (mut a, mut b) = (String::new(), String::new());
+        let from = from_text.as_deref().and_then(|f| jid::parse(f, &mut a).ok());
+        let to = to_text.as_deref().and_then(|t| jid::parse(t, &mut b).ok());
+        if let Some(from) = from {
+            self.bounce(&Stanza { view: &view, kind, from, to }, &error);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Elements on the stream of a bound resource.
+
+use super::Engine;
+use crate::base::ConnId;
+use crate::effect::{ResourceId, SettleTo};
+use crate::ext::Handle;
+use crate::jid::{self, JidRef};
+use crate::session::Seat;
+use crate::stanza::{Condition, IqType, Kind, PresenceType, Stanza, ns};
+use crate::stream::{StreamCondition, StreamError};
+use crate::xml::{Element, ScanLimits, StanzaView, scan};
+
+impl Engine {
+    pub(super) fn on_bound_element(&mut self, conn: ConnId, seat: Seat, bytes: &[u8]) {
+        let limits = &self.cx.settings.limits;
+        let limits = ScanLimits { depth_max: limits.depth_max, attributes_max: limits.attributes_max };
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        // Moved out for as long as the view borrows it; nothing below opens a stream on this connection.
+        let stream_ns = std::mem::take(&mut session.ns);
+        let lang = session.lang.clone();
+        match scan(bytes, &stream_ns, &limits) {
+            Err(fault) => self.fail(conn, &fault.into()),
+            Ok(view) if view.ns() == ns::CLIENT => self.on_stanza(conn, seat, &view, lang.as_deref()),
+            Ok(view) if view.ns() == ns::SM => self.on_sm_element(conn, seat, &Element::of(&view)),
+            Ok(view) => self.on_other(conn, seat, &view),
+        }
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.ns = stream_ns;
+        }
+    }
+
+    /// An element that is no stanza: an extension's, or nobody's (RFC 6120 §4.9.3.24).
+    fn on_other(&mut self, conn: ConnId, seat: Seat, view: &StanzaView<'_>) {
+        let element = Element::of(view);
+        let Some(user) = self.users.get_mut(seat.user) else { return };
+        let mut at = Handle { cx: &mut self.cx, user, resource: Some(seat.resource) };
+        if !self.host.on_element(&element, &mut at) {
+            let text = "neither a stanza nor anything else known here";
+            self.fail(conn, &StreamError::new(StreamCondition::UnsupportedStanzaType, text));
+        }
+    }
+
+    fn on_stanza(&mut self, conn: ConnId, seat: Seat, view: &StanzaView<'_>, lang: Option<&str>) {
+        let Some(user) = self.users.get_mut(seat.user) else { return };
+        let Some(index) = user.index(seat.resource) else { return };
+        let from = user.full_jid(index);
+        let type_ = view.type_();
+        let kind = match Kind::read(view.name(), type_.as_deref()) {
+            None => {
+                let text = "a stanza is a message, a presence or an iq";
+                return self.fail(conn, &StreamError::new(StreamCondition::UnsupportedStanzaType, text));
+            }
+            Some(kind) => kind,
+        };
+        let settle = user.resources[index].sm.as_mut().map(|sm| {
+            let seq = sm.receive(view.bytes().len() as u32);
+            (sm.message_id(seq, view.bytes()), seq)
+        });
+        let settle = settle.map(|(id, seq)| {
+            (id, SettleTo { worker: self.cx.settings.worker, user: seat.user, resource: seat.resource, seq })
+        });
+        // RFC 6120 §8.1.2.1: a client may say who it is, but only the truth.
+        if let Some(claimed) = view.from()
+            && !is_sender(&claimed, from.as_ref())
+        {
+            let text = "'from' is neither your full nor your bare JID";
+            return self.fail(conn, &StreamError::new(StreamCondition::InvalidFrom, text));
+        }
+        let to_text = view.to();
+        let mut scratch = String::new();
+        let to = match to_text.as_deref().map(|t| jid::parse(t, &mut scratch)).transpose() {
+            Ok(to) => to,
+            Err(_) => {
+                let kind = kind.unwrap_or(Kind::Iq(IqType::Get));
+                self.refuse_own(seat, kind, view, to_text.as_deref(), Condition::JidMalformed.into());
+                return self.cx.settled(settle.map(|s| s.1));
+            }
+        };
+        let Ok(kind) = kind else {
+            let kind = if view.name() == "presence" {
+                Kind::Presence(PresenceType::Available)
+            } else {
+                Kind::Iq(IqType::Get)
+            };
+            self.refuse_own(seat, kind, view, to_text.as_deref(), Condition::BadRequest.into());
+            return self.cx.settled(settle.map(|s| s.1));
+        };
+        let stanza = Stanza { view, kind, from: from.as_ref(), to };
+        self.on_client_stanza(seat, &stanza, lang, settle);
+        self.check_unsettled(conn, seat.resource, seat);
+    }
+
+    /// A client that sends more than can be made safe waits (DESIGN §5).
+    fn check_unsettled(&mut self, conn: ConnId, resource: ResourceId, seat: Seat) {
+        let Some(user) = self.users.get_mut(seat.user) else { return };
+        let Some(sm) = user.resource(resource).and_then(|r| r.sm.as_ref()) else { return };
+        let (stanzas, bytes) = sm.unsettled();
+        let limits = &self.cx.settings.limits;
+        if (stanzas >= limits.unsettled_stanzas_max || bytes >= limits.unsettled_bytes_max)
+            && let Some(session) = self.sessions.get_mut(conn)
+        {
+            session.holds.unsettled = true;
+        }
+    }
+}
+
+/// Whether a `from` that a client wrote is its full or its bare JID.
+fn is_sender(claimed: &str, full: JidRef<'_>) -> bool {
+    let mut scratch = String::new();
+    match jid::parse(claimed, &mut scratch) {
+        Ok(claimed) => claimed == full || claimed == full.bare(),
+        Err(_) => false,
+    }
+}

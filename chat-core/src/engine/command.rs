@@ -1,0 +1,118 @@
+//! What the embedder or the operator wants.
+
+use super::Engine;
+use super::deliver::{Meta, OWN};
+use super::face::{Command, KickReason};
+use crate::base::MsgId;
+use crate::effect::{Event, StoreOp, Wait};
+use crate::jid::{self, BareJid};
+use crate::session::Seat;
+use crate::stanza::{Kind, Stanza, ns};
+use crate::stream::{StreamCondition, StreamError};
+use crate::xml::{StreamNs, scan};
+
+impl Engine {
+    pub(super) fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Send { stanza } => {
+                if let Err(reason) = self.inject(&stanza) {
+                    self.cx.event(Event::BadSend { reason });
+                }
+            }
+            Command::Kick { user, reason } => match reason {
+                KickReason::AccountRemoved => self.remove_account(&user),
+                KickReason::Operator => {
+                    let error = StreamError::new(StreamCondition::PolicyViolation, "closed by the operator");
+                    self.close_sessions(&user, &error);
+                }
+            },
+            Command::Shutdown => self.shut_down(),
+        }
+    }
+
+    /// Routes a stanza of the embedder's.
+    fn inject(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+        let stream_ns = StreamNs::client();
+        let view = scan(bytes, &stream_ns, &OWN).map_err(|_| "not exactly one element")?;
+        if view.ns() != ns::CLIENT {
+            return Err("not in the namespace jabber:client");
+        }
+        let type_ = view.type_();
+        let kind = match Kind::read(view.name(), type_.as_deref()) {
+            Some(Ok(kind)) => kind,
+            Some(Err(_)) => return Err("its type is not one it may have"),
+            None => return Err("neither a message nor a presence nor an iq"),
+        };
+        let (from, to) = (view.from().ok_or("it has no 'from'")?, view.to().ok_or("it has no 'to'")?);
+        let (mut a, mut b) = (String::new(), String::new());
+        let from = jid::parse(&from, &mut a).map_err(|_| "its 'from' is no JID")?;
+        let to = jid::parse(&to, &mut b).map_err(|_| "its 'to' is no JID")?;
+        if self.cx.settings.domain(from.domain()).is_none() {
+            return Err("its 'from' is of a domain that is not served here");
+        }
+        let stanza = Stanza { view: &view, kind, from, to: Some(to) };
+        let id = MsgId::random(&mut self.cx.rng);
+        let meta = Meta { id, at: self.cx.now.utc, settle: None, delayed: false, lang: None };
+        self.send_on(&stanza, meta);
+        Ok(())
+    }
+
+    /// Ends all sessions of a user with an error.
+    fn close_sessions(&mut self, jid: &BareJid, error: &StreamError) {
+        let Some(id) = self.users.find(jid.as_str()) else { return };
+        let Some(user) = self.users.get_mut(id) else { return };
+        let sessions: Vec<_> = user.resources.iter().map(|r| (r.id, r.conn)).collect();
+        for (resource, conn) in sessions {
+            match conn {
+                Some(conn) => self.fail(conn, error),
+                None => self.leave(Seat { user: id, resource }, None),
+            }
+        }
+    }
+
+    /// An account is gone: its sessions end, and nothing of it is kept.
+    pub(super) fn remove_account(&mut self, jid: &BareJid) {
+        if self.cx.settings.home(jid.as_str()) != self.cx.settings.worker {
+            return;
+        }
+        let error = StreamError::new(StreamCondition::NotAuthorized, "the account was removed");
+        self.close_sessions(jid, &error);
+        if let Some(id) = self.users.find(jid.as_str())
+            && let Some(user) = self.users.get_mut(id)
+        {
+            user.exists = false;
+            self.users.remove(id);
+        }
+        if !self.cx.is_ephemeral(jid) {
+            self.cx.store(StoreOp::RemoveUser { user: jid.clone() }, Wait::Nobody);
+        }
+    }
+
+    /// Every stream ends; what is unacknowledged goes to the store.
+    fn shut_down(&mut self) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        let error = StreamError::new(StreamCondition::SystemShutdown, "the server is shutting down");
+        for conn in self.sessions.ids() {
+            self.fail(conn, &error);
+        }
+        let waiting: Vec<Seat> = self
+            .users
+            .iter()
+            .flat_map(|u| u.resources.iter().map(|r| Seat { user: u.id, resource: r.id }))
+            .collect();
+        for seat in waiting {
+            self.leave(seat, None);
+        }
+    }
+
+    /// Whether a shutdown has nothing left to wait for.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.sessions.len() == 0
+            && self.cx.pending.is_empty()
+            && self.cx.local.is_empty()
+            && self.cx.batches.iter().all(Vec::is_empty)
+    }
+}

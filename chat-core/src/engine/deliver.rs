@@ -1,0 +1,332 @@
+//! At the recipient's home: hooks, the decision of RFC 6121 §8, and what carries it out.
+
+use super::Engine;
+use super::dispatch::envelope;
+use crate::base::{MsgId, UserId, Utc};
+use crate::effect::{Envelope, Promise, SettleTo, StoreOp, Wait};
+use crate::ext::{Asked, Flow, Handle};
+use crate::jid::JidRef;
+use crate::route::decision::{Decision, ResourceView, Resources, Target, What, decide};
+use crate::stanza::{Condition, IqType, Kind, MessageType, PresenceType, Stanza, StanzaError};
+use crate::user::{self, Flight, Parked, Record, SpoolState, Urgency, User, presence};
+use crate::xml::{self, ScanLimits, Stamp, StanzaView, StreamNs, forward, scan};
+
+/// What travels with a stanza.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meta<'a> {
+    /// The identity of a message.
+    pub id: MsgId,
+    /// When the server received it.
+    pub at: Utc,
+    /// Who waits for it to be settled.
+    pub settle: Option<SettleTo>,
+    /// It may have been delivered before.
+    pub delayed: bool,
+    /// `xml:lang` of the stream it came on, if it has yet to be written into the stanza.
+    pub lang: Option<&'a str>,
+}
+
+/// A stanza that we wrote or checked ourselves may be as deep as it likes: it was within the limits when it came,
+/// and a wrapper of ours adds a few levels.
+pub(super) const OWN: ScanLimits = ScanLimits { depth_max: 256, attributes_max: 256 };
+
+impl Engine {
+    /// A stanza from another user, another worker, or from what waited.
+    pub(super) fn deliver_envelope(&mut self, envelope: Envelope) {
+        let ns = StreamNs::client();
+        let Ok(view) = scan(&envelope.stanza, &ns, &OWN) else {
+            // Impossible: every envelope is written by us from what was scanned.
+            debug_assert!(false, "an envelope holds what is no stanza: {:?}", envelope.stanza);
+            return self.cx.settled(envelope.settle);
+        };
+        let type_ = view.type_();
+        let Some(Ok(kind)) = Kind::read(view.name(), type_.as_deref()) else {
+            return self.cx.settled(envelope.settle);
+        };
+        let stanza =
+            Stanza { view: &view, kind, from: envelope.from.as_ref(), to: Some(envelope.to.as_ref()) };
+        let meta = Meta {
+            id: envelope.id,
+            at: envelope.at,
+            settle: envelope.settle,
+            delayed: envelope.delayed,
+            lang: None,
+        };
+        if envelope.to.local().is_none() {
+            return self.send_on(&stanza, meta);
+        }
+        self.deliver(&stanza, meta);
+    }
+
+    /// A stanza for a user whose home this is.
+    pub(super) fn deliver(&mut self, stanza: &Stanza<'_>, meta: Meta<'_>) {
+        let Some(to) = stanza.to else { return };
+        let Some(id) = self.users.find(to.bare().as_str()) else {
+            if is_for_the_present(stanza.kind) {
+                return self.cx.settled(meta.settle);
+            }
+            let id = self.load(to);
+            return self.park(id, stanza, meta);
+        };
+        let Some(user) = self.users.get_mut(id) else { return };
+        if let Record::Loading(_) = user.record {
+            return self.park(id, stanza, meta);
+        }
+        user.needed = self.cx.now.mono;
+        let mut at = Handle { cx: &mut self.cx, user, resource: None };
+        match self.host.on_inbound(stanza, &mut at) {
+            Flow::Go => {}
+            Flow::Drop => return self.cx.settled(meta.settle),
+            Flow::Bounce(error) => {
+                self.bounce(stanza, &error);
+                return self.cx.settled(meta.settle);
+            }
+        }
+        self.carry_out(id, stanza, meta);
+    }
+
+    pub(super) fn carry_out(&mut self, id: UserId, stanza: &Stanza<'_>, meta: Meta<'_>) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        let Some(to) = stanza.to else { return };
+        let mut views = [ResourceView { available: false, priority: 0 }; 64];
+        let n = user.resources.len().min(views.len());
+        for (view, r) in views.iter_mut().zip(&user.resources) {
+            *view = ResourceView { available: r.presence.is_some(), priority: r.priority };
+        }
+        let keep = is_worth_keeping(stanza.view);
+        let what = match stanza.kind {
+            Kind::Message(kind) => What::Message { kind, keep },
+            Kind::Presence(kind) => What::Presence(kind),
+            Kind::Iq(kind) => What::Iq(kind),
+        };
+        let target = match to.resource() {
+            _ if !user.exists && user.resources.is_empty() => Target::NoSuchUser,
+            None => Target::Bare,
+            Some(name) => Target::Full(user.resources.iter().position(|r| r.name == name)),
+        };
+        let decision = decide(what, target, &views[..n]);
+        // While rows of the spool are on their way, what comes now stands behind them.
+        let stored = matches!(stanza.kind, Kind::Message(MessageType::Chat | MessageType::Normal)) && keep;
+        if stored && user.spool.reading && matches!(decision, Decision::Deliver(_)) {
+            return self.keep(id, stanza, meta);
+        }
+        match decision {
+            Decision::Deliver(resources) => {
+                self.give(id, stanza, meta, resources, stored, SpoolState::Absent)
+            }
+            Decision::Keep => self.keep(id, stanza, meta),
+            Decision::Ignore => self.cx.settled(meta.settle),
+            Decision::ServiceUnavailable => {
+                self.bounce(stanza, &Condition::ServiceUnavailable.into());
+                self.cx.settled(meta.settle);
+            }
+            Decision::Serve => {
+                self.serve(id, stanza);
+                self.cx.settled(meta.settle);
+            }
+            Decision::Unsubscribed => {
+                let from = to.bare();
+                let mut out = b"<presence type='unsubscribed'".to_vec();
+                xml::write::put_attr(&mut out, "from", from.as_str());
+                xml::write::put_attr(&mut out, "to", stanza.from.bare().as_str());
+                out.extend_from_slice(b"/>");
+                self.reply(from.to_owned(), stanza.from.bare(), out);
+                self.cx.settled(meta.settle);
+            }
+        }
+    }
+
+    /// Gives a stanza to resources of a user. `stored`: it is a message that would be kept if it found nobody.
+    pub(super) fn give(
+        &mut self,
+        id: UserId,
+        stanza: &Stanza<'_>,
+        meta: Meta<'_>,
+        resources: Resources,
+        stored: bool,
+        spool: SpoolState,
+    ) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        let mut bytes = std::mem::take(&mut self.stanza);
+        bytes.clear();
+        write_for_client(stanza, &meta, user, &mut bytes);
+        let message = matches!(stanza.kind, Kind::Message(_));
+        let managed = resources.iter().filter(|&i| user.resources[i].sm.is_some()).count();
+        let flight = (message && stored && managed > 0).then(|| {
+            let flight = Flight {
+                id: meta.id,
+                at: meta.at,
+                settle: meta.settle,
+                copies: managed as u16,
+                acked: false,
+                spool,
+            };
+            user.flights.insert(flight, self.cx.now.mono, self.cx.settings.limits.spool_after)
+        });
+        let mut settle = if flight.is_some() { None } else { meta.settle };
+        let key = match stanza.kind {
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => Some(stanza.from.as_str()),
+            _ => None,
+        };
+        let urgency = key.map_or(Urgency::Now, Urgency::CanWait);
+        for i in resources.iter() {
+            let resource = &mut user.resources[i];
+            let flight = flight.filter(|_| resource.sm.is_some());
+            // The promise of a message that only unmanaged clients get ends when it is written to one of them.
+            if stored
+                && managed == 0
+                && let (Some(conn), Some(to)) = (resource.conn, settle)
+                && resource.held.is_none()
+                && self.cx.wires.promise(conn, &bytes, Promise { id: meta.id, at: meta.at, settle: to })
+            {
+                settle = None;
+                continue;
+            }
+            resource.send(&mut self.cx, &bytes, flight, urgency);
+        }
+        self.stanza = bytes;
+        self.cx.settled(settle);
+        self.close_overfull(id);
+        if message && let Some(user) = self.users.get_mut(id) {
+            let mut at = Handle { cx: &mut self.cx, user, resource: None };
+            self.host.on_delivered(stanza, Some(resources), &mut at);
+        }
+        self.arm_user(id);
+    }
+
+    /// A client that neither acknowledges nor reads what it gets: its connection is closed, its session waits.
+    fn close_overfull(&mut self, id: UserId) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        let Some(resource) = user.resources.iter().find(|r| r.is_overfull(&self.cx)) else { return };
+        match resource.conn {
+            Some(conn) => self.on_lost(conn),
+            None => {
+                let resource = resource.id;
+                self.leave(crate::session::Seat { user: id, resource }, None);
+            }
+        }
+    }
+
+    /// A message that finds nobody (XEP-0160).
+    pub(super) fn keep(&mut self, id: UserId, stanza: &Stanza<'_>, meta: Meta<'_>) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        if user.ephemeral || !user.exists {
+            self.bounce(stanza, &Condition::ServiceUnavailable.into());
+            return self.cx.settled(meta.settle);
+        }
+        let mut bytes = Vec::with_capacity(stanza.view.bytes().len() + 64);
+        write_for_client(stanza, &Meta { delayed: false, ..meta }, user, &mut bytes);
+        self.spool(id, &bytes, meta.id, meta.at, meta.settle);
+        if let Some(user) = self.users.get_mut(id) {
+            let mut at = Handle { cx: &mut self.cx, user, resource: None };
+            self.host.on_delivered(stanza, None, &mut at);
+        }
+    }
+
+    /// Writes a row of the spool.
+    pub(super) fn spool(&mut self, id: UserId, bytes: &[u8], msg: MsgId, at: Utc, settle: Option<SettleTo>) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        let op = StoreOp::SpoolPut {
+            user: user.jid.clone(),
+            row: crate::effect::SpoolRow { id: msg, at, stanza: bytes.into() },
+            rows_max: self.cx.settings.limits.spool_messages_per_user_max,
+        };
+        self.cx.store(op, Wait::Spool { user: id, id: msg, settle });
+    }
+
+    /// The server acts on behalf of the user.
+    fn serve(&mut self, id: UserId, stanza: &Stanza<'_>) {
+        match stanza.kind {
+            Kind::Iq(IqType::Get | IqType::Set) => self.serve_iq(stanza, Asked::Other, None),
+            Kind::Presence(kind) => {
+                let Some(user) = self.users.get_mut(id) else { return };
+                match kind {
+                    PresenceType::Subscribe
+                    | PresenceType::Subscribed
+                    | PresenceType::Unsubscribe
+                    | PresenceType::Unsubscribed => user::change::inbound(user, stanza, &mut self.cx),
+                    _ => presence::on_inbound(user, stanza, &mut self.cx),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks for a user's record; until it is here, what is for the user waits.
+    pub(super) fn load(&mut self, jid: JidRef<'_>) -> UserId {
+        let jid = jid.to_bare();
+        let ephemeral = self.cx.is_ephemeral(&jid);
+        let id = self.users.insert(jid.clone(), ephemeral, self.cx.now.mono);
+        if ephemeral {
+            // Nothing to load: such a user is there as long as its resources are.
+            if let Some(user) = self.users.get_mut(id) {
+                user.record = Record::Ready;
+            }
+        } else {
+            self.cx.store(StoreOp::LoadUser { user: jid }, Wait::Load(id));
+        }
+        self.arm_user(id);
+        id
+    }
+
+    fn park(&mut self, id: UserId, stanza: &Stanza<'_>, meta: Meta<'_>) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        let Some(to) = stanza.to else { return };
+        let Record::Loading(waiting) = &mut user.record else {
+            return self.deliver(stanza, meta);
+        };
+        if waiting.len() >= self.cx.settings.limits.loading_stanzas_max as usize {
+            let error = StanzaError::new(Condition::ResourceConstraint, crate::stanza::ErrorType::Wait);
+            self.bounce(stanza, &error);
+            return self.cx.settled(meta.settle);
+        }
+        waiting.push_back(Parked::Stanza(Box::new(envelope(stanza, to, &meta))));
+    }
+}
+
+/// Presence that means nothing to a user without sessions: not worth loading a record for.
+fn is_for_the_present(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Presence(
+            PresenceType::Available | PresenceType::Unavailable | PresenceType::Error | PresenceType::Probe
+        ) | Kind::Iq(IqType::Result | IqType::Error)
+            | Kind::Message(MessageType::Error)
+    )
+}
+
+/// Whether a message should wait for a recipient who is offline: not what carries only chat states (XEP-0160 §3),
+/// nor what its sender does not want kept (XEP-0334 §3).
+fn is_worth_keeping(view: &StanzaView<'_>) -> bool {
+    let mut worth = false;
+    for child in view.children() {
+        if child.ns == "urn:xmpp:hints" && matches!(child.name, "no-store" | "no-permanent-store") {
+            return false;
+        }
+        let trifle = child.ns == "http://jabber.org/protocol/chatstates"
+            || child.ns == "urn:xmpp:hints"
+            || (child.ns == crate::stanza::ns::CLIENT && child.name == "thread");
+        worth |= !trifle;
+    }
+    worth
+}
+
+/// Writes a stanza as a client of `user` gets it: `to` as it was addressed (RFC 6121 §8.5.2.1.1), `from` stamped,
+/// and `<delay/>` if it may be late or come again (XEP-0203).
+pub(super) fn write_for_client(stanza: &Stanza<'_>, meta: &Meta<'_>, user: &User, out: &mut Vec<u8>) {
+    let mut delay = Vec::new();
+    if meta.delayed {
+        delay.extend_from_slice(b"<delay xmlns='urn:xmpp:delay'");
+        xml::write::put_attr(&mut delay, "from", user.jid.domain());
+        xml::write::put_attr(&mut delay, "stamp", &meta.at.datetime());
+        delay.extend_from_slice(b"/>");
+    }
+    let stamp = Stamp {
+        to: xml::Head::Set(stanza.to.map_or(user.jid.as_str(), |t| t.as_str())),
+        from: xml::Head::Set(stanza.from.as_str()),
+        lang: meta.lang,
+        append: &delay,
+        ..Stamp::default()
+    };
+    forward(stanza.view, &stamp, out);
+}

@@ -1,0 +1,78 @@
+//! How a client gets a resource (RFC 6120 §7).
+
+use super::Engine;
+use crate::base::{ConnId, UserId};
+use crate::effect::{Event, StoreOp, Wait};
+use crate::session::{BindRequest, Phase, Seat, refuse_bind, write_bound};
+use crate::stanza::{Condition, ErrorType, StanzaError};
+use crate::stream::{StreamCondition, StreamError};
+use crate::user::{Parked, Record, Resource};
+
+impl Engine {
+    /// A client wants a resource: as soon as its user's record is here, it gets one.
+    pub(super) fn on_bind(&mut self, conn: ConnId, request: BindRequest) {
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        let Some(identity) = &session.identity else { return };
+        let bare = identity.user.clone();
+        session.phase = Phase::Entering;
+        session.holds.answer = true;
+        let id = match self.users.find(bare.as_str()) {
+            Some(id) => id,
+            None => self.load(bare.as_ref()),
+        };
+        let Some(user) = self.users.get_mut(id) else { return };
+        match &mut user.record {
+            Record::Loading(waiting) => waiting.push_back(Parked::Bind(conn, request)),
+            Record::Ready => self.bind_now(id, conn, &request),
+        }
+    }
+
+    pub(super) fn bind_now(&mut self, id: UserId, conn: ConnId, request: &BindRequest) {
+        let Some(session) = self.sessions.get_mut(conn).filter(|s| matches!(s.phase, Phase::Entering)) else {
+            return;
+        };
+        session.holds.answer = false;
+        let peer = session.peer;
+        self.released.push(conn);
+        let name = match &request.resource {
+            Some(name) => name.as_str().into(),
+            None => self.cx.rng.token(),
+        };
+        let Some(user) = self.users.get_mut(id) else { return };
+        let same = user.resources.iter().position(|r| r.name == name);
+        let limit = usize::from(self.cx.settings.limits.resources_per_user_max);
+        if same.is_none() && user.resources.len() >= limit {
+            // §7.7.2.3.
+            session.phase = Phase::Ready;
+            let error = StanzaError::new(Condition::ResourceConstraint, ErrorType::Wait);
+            return refuse_bind(conn, &mut self.cx, &request.id, &error);
+        }
+        if let Some(index) = same {
+            // §7.7.2.2: the newer session wins, as users expect whose old connection is dead without knowing it.
+            let old = &user.resources[index];
+            let (seat, old_conn) = (Seat { user: id, resource: old.id }, old.conn.or(old.resuming));
+            let error = StreamError::new(StreamCondition::Conflict, "another client took this resource");
+            match old_conn.filter(|c| self.sessions.get_mut(*c).is_some_and(|s| s.seat().is_some())) {
+                Some(old) => self.fail(old, &error),
+                None => self.leave(seat, None),
+            }
+        }
+        let Some(user) = self.users.get_mut(id) else { return };
+        let rid = self.cx.next_resource();
+        user.resources.push(Resource::new(rid, name, conn));
+        user.needed = self.cx.now.mono;
+        let jid = user.full_jid(user.resources.len() - 1);
+        let bare = user.jid.clone();
+        // Whose credentials are kept elsewhere exists from the first login on.
+        let unknown = !user.exists && !user.ephemeral;
+        user.exists = true;
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.phase = Phase::Bound(Seat { user: id, resource: rid });
+        }
+        if unknown {
+            self.cx.store(StoreOp::Touch { user: bare }, Wait::Nobody);
+        }
+        write_bound(&mut self.cx.wires.sink(conn), &request.id, &jid);
+        self.cx.event(Event::Bound { jid, peer });
+    }
+}

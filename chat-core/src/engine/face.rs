@@ -1,0 +1,106 @@
+//! The engine's face: its inputs and outputs.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::base::{ConnId, RequestId, WorkerId};
+use crate::effect::{AccountResult, Mail, StoreResult, TlsInfo};
+use crate::jid::BareJid;
+use crate::session::{HandOver, Listener};
+
+/// Something that happened. The engine takes every input, at any time, and never fails.
+pub enum Input<'a> {
+    /// The driver accepted a connection and chose its id, which no live connection of this worker has.
+    Accepted {
+        /// The new connection.
+        conn: ConnId,
+        /// What it arrived at.
+        listener: Listener,
+        /// Who is at the other end, after any PROXY header.
+        peer: IpAddr,
+    },
+    /// Bytes from a connection, decrypted; taken whole.
+    Received {
+        /// From where.
+        conn: ConnId,
+        /// What, at most 64 KiB at a time.
+        bytes: &'a [u8],
+    },
+    /// The TLS handshake is done: the answer to [`Output::StartTls`], and the first news of a connection on a
+    /// [`Listener::ClientsTls`].
+    Secured {
+        /// Which connection.
+        conn: ConnId,
+        /// What was negotiated.
+        tls: TlsInfo,
+    },
+    /// The connection is gone, or its peer closed its half: nothing more will be read or can be written.
+    /// Not the answer to [`Output::Close`], which needs none.
+    Closed {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// The answer to [`Output::Store`].
+    Stored {
+        /// Which request.
+        id: RequestId,
+        /// Its answer.
+        result: StoreResult,
+    },
+    /// The answer to [`Output::Account`].
+    Account {
+        /// Which request.
+        id: RequestId,
+        /// Its answer.
+        result: AccountResult,
+    },
+    /// A batch from another worker, in the order it was sent.
+    Mail {
+        /// The sender.
+        from: WorkerId,
+        /// What it sent.
+        batch: Vec<Mail>,
+    },
+    /// A connection handed over by another worker ([`Output::HandOver`]). The driver chose its new id.
+    Adopt {
+        /// Its id here.
+        conn: ConnId,
+        /// What the other engine gave.
+        state: Box<HandOver>,
+    },
+    /// What the embedder or the operator wants.
+    Command(Command),
+    /// Time has passed: the deadline of `poll_timeout` was reached.
+    Tick,
+}
+
+/// What the embedder or the operator wants of the engine. Each worker gets its own copy of those that concern
+/// everybody; [`Command::Send`] and those with a bare JID may go to any worker and find their way.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Route this stanza as if a component or service of this server had sent it: `from` is any address of a
+    /// served domain. A stanza that is not exactly one valid element is dropped with an event.
+    Send {
+        /// One `<message/>`, `<presence/>` or `<iq/>` with `to` and `from`.
+        stanza: Arc<[u8]>,
+    },
+    /// Close the sessions of a bare JID with this stream error (`not-authorized` when the account was removed).
+    Kick {
+        /// Whose.
+        user: BareJid,
+        /// Why.
+        reason: KickReason,
+    },
+    /// Close every stream with `system-shutdown`, keep what is unacked in the store, then say
+    /// [`Output::Stopped`].
+    Shutdown,
+}
+
+/// Why sessions are closed from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KickReason {
+    /// The account is gone: `not-authorized`, and what the engine knows of the user is forgotten.
+    AccountRemoved,
+    /// The operator's wish: `policy-violation`.
+    Operator,
+}

@@ -1,0 +1,227 @@
+//! One worker: the connections accepted on it and all users whose home it is.
+//!
+//! Owns: the [`Engine`], which composes sessions, users, the decision and the extensions, and its face
+//! ([`Input`], [`Command`], and [`Output`](crate::effect::Output)).
+//! In: inputs at a time. Out: outputs in order, and bytes in outboxes.
+//! Invariants: an input is handled to its end before the next; everything about a user happens on its home worker;
+//! a message from a client with stream management is settled exactly once, and not before it is safe
+//! (docs/ARCHITECTURE.md, "acked means safe").
+//! Not here: rules about one stream (`session/`), one user (`user/`), one extension (`xep/`); this folder only
+//! brings them together. Its files follow the way of a stanza: `connections` → `bound` → `dispatch` → `deliver` →
+//! `settle`, with `enter` and `leave` at a session's ends and `answers` for what stores and authenticators say.
+
+mod answers;
+mod bound;
+mod command;
+mod connections;
+mod deliver;
+mod dispatch;
+mod enter;
+mod face;
+mod iq;
+mod leave;
+mod settle;
+mod sm;
+mod spool;
+mod tables;
+
+#[cfg(test)]
+mod tests;
+
+pub use face::{Command, Input, KickReason};
+
+use std::sync::Arc;
+
+use crate::base::{ConnId, Mono, Now, Rng, UserId};
+use crate::effect::{Cx, Deadline, Mail, Output, ResourceId, Settings};
+use crate::ext::{Extension, Host};
+use crate::session::HandOver;
+use tables::{Expired, Sessions, Users};
+
+/// One worker's engine. See the crate's documentation for how it is driven.
+pub struct Engine {
+    cx: Cx,
+    sessions: Sessions,
+    users: Users,
+    host: Host,
+    /// Sessions that are over, for `<failed h='…'/>` (XEP-0198 §5).
+    expired: Expired,
+    /// Connections whose input was held and may be handled now.
+    released: Vec<ConnId>,
+    /// Resources whose client may be owed an `<a/>`.
+    acks: Vec<(UserId, ResourceId)>,
+    /// Where frames cut by reads are put together.
+    frame: Vec<u8>,
+    /// Where stanzas are written before they go to several places.
+    stanza: Vec<u8>,
+    stopping: bool,
+    stopped: bool,
+}
+
+impl Engine {
+    /// An engine with these settings. The seed decides everything that looks random.
+    pub fn new(settings: Settings, seed: [u8; 32], extensions: Vec<Box<dyn Extension>>) -> Self {
+        let mut rng = Rng::from_seed(seed);
+        let users = Users::new(rng.hash_key());
+        let expired = Expired::new(rng.hash_key());
+        Engine {
+            cx: Cx::new(Arc::new(settings), rng),
+            sessions: Sessions::default(),
+            users,
+            host: Host::new(extensions),
+            expired,
+            released: Vec::new(),
+            acks: Vec::new(),
+            frame: Vec::new(),
+            stanza: Vec::new(),
+            stopping: false,
+            stopped: false,
+        }
+    }
+
+    /// Takes an input. It never fails: what is wrong with it shows in the outputs.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.cx.now = now;
+        match input {
+            Input::Accepted { conn, listener, peer } => self.on_accepted(conn, listener, peer),
+            Input::Received { conn, bytes } => self.on_received(conn, bytes),
+            Input::Secured { conn, tls } => self.on_secured(conn, tls),
+            Input::Closed { conn } => self.on_lost(conn),
+            Input::Stored { id, result } => self.on_stored(id, result),
+            Input::Account { id, result } => self.on_account(id, result),
+            Input::Mail { from: _, batch } => self.cx.local.extend(batch),
+            Input::Adopt { conn, state } => self.on_adopted(conn, *state),
+            Input::Command(command) => self.on_command(command),
+            Input::Tick => {}
+        }
+        self.on_time();
+        self.finish();
+    }
+
+    /// The next thing to be done.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if let Some(output) = self.cx.outputs.pop_front() {
+            if let Output::Close { conn } = output {
+                self.forget(conn);
+            }
+            return Some(output);
+        }
+        let worker = self.cx.batches.iter().position(|b| !b.is_empty())?;
+        let batch = std::mem::take(&mut self.cx.batches[worker]);
+        Some(Output::Mail { worker: crate::base::WorkerId(worker as u16), batch })
+    }
+
+    /// When the engine wants to be called at the latest, and why. May be early.
+    pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
+        let request = self.cx.pending.next_deadline().map(|at| (at, "request"));
+        match (self.cx.timers.next(), request) {
+            (Some(a), Some(b)) => Some(if a.0 <= b.0 { a } else { b }),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// The next connection that has something to send; each once per turn.
+    pub fn poll_dirty(&mut self) -> Option<ConnId> {
+        self.cx.wires.poll_dirty()
+    }
+
+    /// The unsent bytes of a connection, as slices from the first; returns how many slices.
+    pub fn outgoing<'a>(&'a self, conn: ConnId, out: &mut [&'a [u8]]) -> usize {
+        self.cx.wires.outgoing(conn, out)
+    }
+
+    /// `n` bytes were sent, perhaps none because the peer does not read: to be called after each attempt to send.
+    pub fn sent(&mut self, now: Now, conn: ConnId, n: usize) {
+        self.cx.now = now;
+        let Cx { wires, outputs, local, .. } = &mut self.cx;
+        wires.sent(conn, n, outputs, |mail| local.push_back(mail));
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.on_sent(&mut self.cx);
+            if let Some(seat) = session.seat()
+                && self.cx.wires.len(conn) == 0
+            {
+                self.spool_next(seat.user);
+            }
+        }
+        if !self.cx.local.is_empty() || self.stopping {
+            self.finish();
+        }
+    }
+
+    /// What is known of a connection that moves ([`Output::HandOver`]); it is forgotten here.
+    ///
+    /// # Panics
+    /// If no such output came out for this connection.
+    pub fn take(&mut self, conn: ConnId) -> Box<HandOver> {
+        let mut session = self.sessions.remove(conn).expect("only a connection handed over is taken");
+        session.disarm(&mut self.cx);
+        HandOver::pack(*session, self.cx.wires.pool())
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.cx.settings
+    }
+
+    /// How much there is of what an operator wants to know.
+    pub fn census(&self) -> Census {
+        Census {
+            connections: self.sessions.len(),
+            users: self.users.len(),
+            resources: self.users.iter().map(|u| u.resources.len()).sum(),
+            requests: self.cx.pending.len(),
+            timers: self.cx.timers.len(),
+        }
+    }
+
+    fn on_time(&mut self) {
+        while let Some((deadline, _)) = self.cx.timers.pop_due(self.cx.now.mono) {
+            match deadline {
+                Deadline::Conn(conn) => self.on_conn_time(conn),
+                Deadline::User(user) => self.on_user_time(user),
+            }
+        }
+        while let Some(request) = self.cx.retry() {
+            self.on_unanswered(request);
+        }
+    }
+
+    /// Everything that an input set in motion comes to rest.
+    fn finish(&mut self) {
+        loop {
+            if let Some(mail) = self.cx.local.pop_front() {
+                match mail {
+                    Mail::Stanza(envelope) => self.deliver_envelope(*envelope),
+                    Mail::Settled(settle) => self.on_settled(settle),
+                }
+            } else if let Some(conn) = self.cx.wires.poll_overflow() {
+                self.on_lost(conn);
+            } else if let Some((user, resource)) = self.acks.pop() {
+                self.send_ack(user, resource);
+            } else if let Some(conn) = self.released.pop() {
+                self.pump(conn, &[]);
+            } else {
+                break;
+            }
+        }
+        if self.stopping && !self.stopped && self.is_at_rest() {
+            self.stopped = true;
+            self.cx.outputs.push_back(Output::Stopped);
+        }
+    }
+}
+
+/// How much there is of what an operator wants to know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Connections, in whatever phase.
+    pub connections: usize,
+    /// Users in memory.
+    pub users: usize,
+    /// Sessions, connected or waiting to be resumed.
+    pub resources: usize,
+    /// Requests without answer.
+    pub requests: usize,
+    /// Armed timers.
+    pub timers: usize,
+}

@@ -1,0 +1,108 @@
+//! When a message is safe, and who is told (DESIGN §5).
+
+use super::Engine;
+use crate::base::UserId;
+use crate::effect::{ResourceId, SettleTo, StoreOp, Wait};
+use crate::session::Unacked;
+use crate::user::{SpoolState, User};
+
+impl Engine {
+    /// A message that a client of ours sent is settled.
+    pub(super) fn on_settled(&mut self, settle: SettleTo) {
+        if settle.worker != self.cx.settings.worker {
+            return self.cx.settled(Some(settle));
+        }
+        let Some(user) = self.users.get_mut(settle.user) else { return };
+        let limits = &self.cx.settings.limits;
+        let Some(resource) = user.resource(settle.resource) else { return };
+        let Some(sm) = &mut resource.sm else { return };
+        if !sm.settle(settle.seq) {
+            return;
+        }
+        let (stanzas, bytes) = sm.unsettled();
+        if let Some(conn) = resource.conn {
+            if stanzas < limits.unsettled_stanzas_max
+                && bytes < limits.unsettled_bytes_max
+                && let Some(session) = self.sessions.get_mut(conn)
+                && session.holds.unsettled
+            {
+                session.holds.unsettled = false;
+                self.released.push(conn);
+            }
+            let ack = (settle.user, settle.resource);
+            if !self.acks.contains(&ack) {
+                self.acks.push(ack);
+            }
+        }
+        if stanzas == 0 && resource.resuming.is_some() {
+            self.resume_now(settle.user, settle.resource);
+        }
+    }
+
+    /// `h` rose: a client that asked for it hears so.
+    pub(super) fn send_ack(&mut self, user: UserId, resource: ResourceId) {
+        let Some(resource) = self.users.get_mut(user).and_then(|u| u.resource(resource)) else { return };
+        let (Some(sm), Some(conn)) = (&mut resource.sm, resource.conn) else { return };
+        if let Some(h) = sm.owes_ack() {
+            self.cx.wires.write(conn, format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>").as_bytes());
+        }
+    }
+
+    /// The client of a resource acknowledged copies of these messages.
+    pub(super) fn on_acked(&mut self, id: UserId, acked: &[Unacked]) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        let mut delete = Vec::new();
+        let mut settled = Vec::new();
+        for key in acked.iter().filter_map(|u| u.flight) {
+            let Some(flight) = user.flights.get_mut(key) else { continue };
+            flight.acked = true;
+            settled.extend(flight.settle.take());
+            if flight.spool == SpoolState::Written {
+                delete.push(flight.id);
+                flight.spool = SpoolState::Absent;
+            }
+            user.flights.drop_copy(key);
+        }
+        if !delete.is_empty() {
+            let op = StoreOp::SpoolDelete { user: user.jid.clone(), ids: delete };
+            self.cx.store(op, Wait::Nobody);
+        }
+        for settle in settled {
+            self.cx.settled(Some(settle));
+        }
+        self.spool_next(id);
+    }
+
+    /// Messages that no client acknowledged in time are written to the spool, so that their senders need not wait.
+    pub(super) fn spool_due(&mut self, id: UserId) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        let mut due = Vec::new();
+        while let Some((key, flight)) = user.flights.pop_due(self.cx.now.mono) {
+            due.push((key, flight));
+        }
+        for (key, flight) in due {
+            let Some(user) = self.users.get_mut(id) else { return };
+            if user.ephemeral {
+                // Nothing of such a user is stored: the promise ends with the queue.
+                if let Some(flight) = user.flights.get_mut(key) {
+                    flight.spool = SpoolState::Absent;
+                    let settle = flight.settle.take();
+                    self.cx.settled(settle);
+                }
+                continue;
+            }
+            let mut bytes = Vec::new();
+            copy_of(user, key, &mut bytes);
+            self.spool(id, &bytes, flight.id, flight.at, flight.settle);
+        }
+    }
+}
+
+/// The bytes of a message from the queue of whichever resource has a copy.
+fn copy_of(user: &User, key: crate::base::Key, out: &mut Vec<u8>) {
+    for sm in user.resources.iter().filter_map(|r| r.sm.as_ref()) {
+        if let Some(index) = sm.entries().position(|e| e.flight == Some(key)) {
+            return sm.copy(index, out);
+        }
+    }
+}

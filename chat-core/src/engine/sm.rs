@@ -1,0 +1,186 @@
+//! The elements of stream management (XEP-0198) on a bound stream, and the return to a session.
+
+use super::Engine;
+use crate::base::{ConnId, HashKey, Span, UserId};
+use crate::effect::{Event, ResourceId};
+use crate::session::{self, Phase, Seat, Sm};
+use crate::stanza::ns;
+use crate::stream::{StreamCondition, StreamError};
+use crate::xml::Element;
+
+impl Engine {
+    pub(super) fn on_sm_element(&mut self, conn: ConnId, seat: Seat, element: &Element) {
+        let h = element.attr("h").and_then(|h| h.parse::<u32>().ok());
+        match (element.name.as_str(), h) {
+            ("r", _) => self.on_request(conn, seat),
+            ("a", Some(h)) => self.on_ack(conn, seat, h),
+            ("enable", _) => self.on_enable(conn, seat, element),
+            // §5: only an authenticated stream without a resource can resume.
+            ("resume", _) => self.sm_failed(conn, "unexpected-request", None),
+            _ => self.fail(
+                conn,
+                &StreamError::new(StreamCondition::InvalidXml, "no element of stream management"),
+            ),
+        }
+    }
+
+    fn sm_failed(&mut self, conn: ConnId, condition: &str, h: Option<u32>) {
+        let h = h.map_or(String::new(), |h| format!(" h='{h}'"));
+        let text = format!("<failed xmlns='{}'{h}><{condition} xmlns='{}'/></failed>", ns::SM, ns::STANZAS);
+        self.cx.wires.write(conn, text.as_bytes());
+    }
+
+    fn on_enable(&mut self, conn: ConnId, seat: Seat, element: &Element) {
+        let limit = self.cx.settings.limits.resume_timeout_max;
+        let Some(resource) = self.users.get_mut(seat.user).and_then(|u| u.resource(seat.resource)) else {
+            return;
+        };
+        if resource.sm.is_some() {
+            return self.sm_failed(conn, "unexpected-request", None);
+        }
+        let resumable = matches!(element.attr("resume"), Some("true" | "1")) && limit.0 > 0;
+        let wish = element.attr("max").and_then(|m| m.parse::<u32>().ok()).map(|m| Span::secs(u64::from(m)));
+        let max = wish.unwrap_or(limit).min(limit);
+        // The id is a secret: who knows it may take the session over. The key of message ids comes from it.
+        let token = self.cx.rng.token();
+        let key = self.cx.rng.hash_key();
+        let answer = if resumable {
+            format!("<enabled xmlns='{}' id='{token}' resume='true' max='{}'/>", ns::SM, max.as_secs())
+        } else {
+            format!("<enabled xmlns='{}'/>", ns::SM)
+        };
+        let HashKey { k0, k1 } = key;
+        let id = if resumable { token } else { Default::default() };
+        resource.sm = Some(Box::new(Sm::new(id, max, HashKey { k0, k1 })));
+        self.cx.wires.write(conn, answer.as_bytes());
+    }
+
+    /// `<r/>` (§4): answered at once.
+    fn on_request(&mut self, conn: ConnId, seat: Seat) {
+        let Some(resource) = self.users.get_mut(seat.user).and_then(|u| u.resource(seat.resource)) else {
+            return;
+        };
+        let Some(sm) = &mut resource.sm else {
+            return self.sm_failed(conn, "unexpected-request", None);
+        };
+        let h = sm.asked();
+        self.cx.wires.write(conn, format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>").as_bytes());
+    }
+
+    /// `<a/>` (§4).
+    fn on_ack(&mut self, conn: ConnId, seat: Seat, h: u32) {
+        let Some(resource) = self.users.get_mut(seat.user).and_then(|u| u.resource(seat.resource)) else {
+            return;
+        };
+        let Some(sm) = &mut resource.sm else {
+            return self.sm_failed(conn, "unexpected-request", None);
+        };
+        let mut acked = Vec::new();
+        match sm.acknowledge(self.cx.wires.pool(), h, |entry| acked.push(entry)) {
+            Ok(()) => {
+                let ask = sm.should_request();
+                if ask {
+                    self.cx.wires.write(conn, b"<r xmlns='urn:xmpp:sm:3'/>");
+                }
+                self.on_acked(seat.user, &acked);
+            }
+            Err(too_high) => self.fail(conn, &too_high_error(too_high)),
+        }
+    }
+
+    /// A client wants to go on with a session (§5).
+    pub(super) fn on_resume(&mut self, conn: ConnId, previd: &str, h: u32) {
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        let Some(identity) = &session.identity else { return };
+        let bare = identity.user.clone();
+        let found = self.users.find(bare.as_str()).and_then(|id| {
+            let user = self.users.get_mut(id)?;
+            let matches = |r: &crate::user::Resource| {
+                r.sm.as_ref().is_some_and(|sm| sm.can_resume() && sm.id == previd)
+            };
+            let index = user.resources.iter().position(matches)?;
+            Some((id, index))
+        });
+        let Some((id, index)) = found else {
+            let h = self.expired.find(previd, &bare);
+            return self.sm_failed(conn, "item-not-found", h);
+        };
+        let Some(user) = self.users.get_mut(id) else { return };
+        let resource = &mut user.resources[index];
+        let rid = resource.id;
+        let Some(sm) = &mut resource.sm else { return };
+        let mut acked = Vec::new();
+        if let Err(too_high) = sm.acknowledge(self.cx.wires.pool(), h, |entry| acked.push(entry)) {
+            return self.fail(conn, &too_high_error(too_high));
+        }
+        // §5: the old stream, if there still is one, ends; its session goes on here.
+        let old = [resource.conn.take(), resource.resuming.replace(conn)];
+        resource.detached.get_or_insert(self.cx.now.mono);
+        let settled = sm.unsettled().0 == 0;
+        for old in old.into_iter().flatten() {
+            self.close_replaced(old);
+        }
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.phase = Phase::Entering;
+            session.holds.answer = true;
+        }
+        self.on_acked(id, &acked);
+        if settled {
+            self.resume_now(id, rid);
+        }
+    }
+
+    /// Ends a stream whose session has gone elsewhere.
+    pub(super) fn close_replaced(&mut self, conn: ConnId) {
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.phase = Phase::Ready;
+            let error = StreamError::new(StreamCondition::Conflict, "the session went on elsewhere");
+            session::fail(session, &mut self.cx, &error);
+            self.rearm(conn);
+        }
+    }
+
+    /// Everything the client has sent is settled, so `h` is exact and nothing is sent twice: the session goes on.
+    pub(super) fn resume_now(&mut self, id: UserId, rid: ResourceId) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        let Some(index) = user.index(rid) else { return };
+        let jid = user.full_jid(index);
+        let resource = &mut user.resources[index];
+        let (Some(conn), Some(sm)) = (resource.resuming.take(), &mut resource.sm) else { return };
+        let Some(session) = self.sessions.get_mut(conn).filter(|s| matches!(s.phase, Phase::Entering)) else {
+            return;
+        };
+        session.phase = Phase::Bound(Seat { user: id, resource: rid });
+        session.holds.answer = false;
+        resource.conn = Some(conn);
+        resource.detached = None;
+        let h = sm.h();
+        let text = format!("<resumed xmlns='{}' previd='{}' h='{h}'/>", ns::SM, sm.id);
+        self.cx.wires.write(conn, text.as_bytes());
+        let mut again = Vec::new();
+        sm.resend(&mut again);
+        self.cx.wires.write(conn, &again);
+        if sm.should_request() {
+            self.cx.wires.write(conn, b"<r xmlns='urn:xmpp:sm:3'/>");
+        }
+        // XEP-0352 §5: a resumed session is active until it says otherwise.
+        resource.release(&mut self.cx);
+        resource.held = None;
+        self.cx.event(Event::Resumed { jid });
+        self.released.push(conn);
+        self.spool_next(id);
+    }
+}
+
+/// §4: a client that acknowledges what it never got.
+fn too_high_error(error: session::TooHigh) -> StreamError {
+    let specific = format!(
+        "<handled-count-too-high xmlns='urn:xmpp:sm:3' h='{}' send-count='{}'/>",
+        error.h, error.sent
+    );
+    StreamError {
+        condition: StreamCondition::UndefinedCondition,
+        text: error.to_string().into(),
+        specific: Some(specific),
+    }
+}

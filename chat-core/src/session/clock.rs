@@ -1,0 +1,117 @@
+//! The deadlines of a connection. Each connection has one timer, armed at the earliest of them and re-armed lazily.
+
+use super::{Phase, Session};
+use crate::base::Mono;
+use crate::effect::{Cx, Deadline};
+use crate::stream::{StreamCondition, StreamError};
+
+/// What time has done to a connection.
+#[derive(Debug)]
+pub enum Wake {
+    /// Nothing yet.
+    Nothing,
+    /// It took too long: the stream ends with this.
+    Fail(StreamError),
+    /// It is dead, or did not let go in time: the connection ends without a word.
+    Drop,
+    /// It may be read from again.
+    Read,
+    /// It was silent for long: ask it for a sign of life.
+    Probe,
+    /// A delayed attempt to log in may go on.
+    Login,
+}
+
+impl Session {
+    /// The earliest deadline and what it is for.
+    fn deadline(&self, cx: &Cx) -> (Mono, &'static str) {
+        let limits = &cx.settings.limits;
+        let (mut at, mut why) = match self.phase {
+            Phase::Closing => (self.since + limits.close_timeout, "close"),
+            Phase::Bound(_) => match self.probed {
+                Some(probed) => (probed + limits.unresponsive_timeout, "no sign of life"),
+                None => (self.heard + limits.idle_timeout, "idle"),
+            },
+            _ => (self.since + limits.negotiation_timeout, "negotiation"),
+        };
+        let mut earlier = |t: Option<Mono>, reason| {
+            if let Some(t) = t
+                && t < at
+            {
+                (at, why) = (t, reason);
+            }
+        };
+        if self.holds.rate {
+            earlier(self.bucket.resume_at(cx.now.mono).or(Some(cx.now.mono)), "rate");
+        }
+        earlier(self.delayed.as_ref().map(|d| d.0), "login delay");
+        if cx.wires.len(self.conn) > 0 {
+            earlier(Some(self.progress.0 + limits.unresponsive_timeout), "peer does not read");
+        }
+        (at, why)
+    }
+
+    /// Makes sure that the timer fires in time.
+    pub fn arm(&mut self, cx: &mut Cx) {
+        let (at, why) = self.deadline(cx);
+        if let Some((id, armed)) = self.timer {
+            // An early wake is harmless, a late one is not.
+            if armed <= at {
+                return;
+            }
+            cx.timers.cancel(id);
+        }
+        self.timer = Some((cx.timers.set(at, Deadline::Conn(self.conn), why), at));
+    }
+
+    /// The connection is over; nothing is to fire for it.
+    pub fn disarm(&mut self, cx: &mut Cx) {
+        if let Some((id, _)) = self.timer.take() {
+            cx.timers.cancel(id);
+        }
+    }
+
+    /// The outbox shrank, or was found unable to.
+    pub fn on_sent(&mut self, cx: &mut Cx) {
+        let sent = cx.wires.sent_total(self.conn);
+        if sent != self.progress.1 || cx.wires.len(self.conn) == 0 {
+            self.progress = (cx.now.mono, sent);
+        }
+        if cx.wires.len(self.conn) > 0 {
+            self.arm(cx);
+        }
+    }
+
+    /// Something was received.
+    pub fn on_heard(&mut self, cx: &Cx) {
+        self.heard = cx.now.mono;
+        self.probed = None;
+    }
+
+    /// The timer fired: says what is due now. To be asked again, after acting on it, until it says `Nothing`.
+    pub fn on_timer(&mut self, cx: &mut Cx) -> Wake {
+        self.timer = None;
+        let now = cx.now.mono;
+        let (at, why) = self.deadline(cx);
+        if at > now {
+            self.arm(cx);
+            return Wake::Nothing;
+        }
+        match why {
+            "rate" => {
+                self.holds.rate = false;
+                Wake::Read
+            }
+            "login delay" => Wake::Login,
+            "idle" => {
+                self.probed = Some(now);
+                Wake::Probe
+            }
+            "negotiation" => Wake::Fail(StreamError::new(
+                StreamCondition::ConnectionTimeout,
+                "the negotiation took too long",
+            )),
+            _ => Wake::Drop,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! One connection: header, TLS, authentication, resource binding, then stanzas, then the end (RFC 6120 §4 to §7).
+//!
+//! Owns: what is known of one stream before it belongs to a user ([`Session`]), its framing, its negotiation, its
+//! deadlines, and the counters of stream management ([`Sm`], XEP-0198).
+//! In: bytes, the facts of a TLS handshake, answers of the authenticator. Out: bytes, and an [`Ask`] when only the
+//! engine can go on: a client is known, wants a resource, or sent a stanza.
+//! Invariants: nothing is routed before a resource is bound; nothing received in clear survives into TLS; every
+//! phase has a deadline.
+//! Not here: resources and what they receive (`user/`), where stanzas go (`route/`, `engine/`).
+
+mod bind;
+mod clock;
+mod handover;
+mod inbox;
+mod negotiate;
+mod sasl;
+mod sm;
+
+pub use bind::{BindRequest, write_bound};
+pub use clock::Wake;
+pub use handover::HandOver;
+pub use inbox::{Frame, Inbox, Place};
+pub use negotiate::{Ask, end, fail, on_element, on_header, on_secured, refuse_bind};
+pub use sasl::{ask_delayed, on_account_answer};
+pub use sm::{Sm, TooHigh, Unacked};
+
+use std::net::IpAddr;
+
+use smol_str::SmolStr;
+
+use crate::base::{ConnId, Mono, Now, TimerId, TokenBucket, UserId};
+use crate::effect::{AccountOp, ResourceId, Settings, TlsInfo};
+use crate::jid::BareJid;
+use crate::sasl::Exchange;
+use crate::xml::StreamNs;
+
+/// The kind of listener that a connection arrived at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// XMPP clients, plain TCP first (STARTTLS).
+    Clients,
+    /// XMPP clients, TLS from the first byte (XEP-0368).
+    ClientsTls,
+}
+
+/// Who a client has proved to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The account.
+    pub user: BareJid,
+}
+
+/// Where a bound session sits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seat {
+    /// The user.
+    pub user: UserId,
+    /// The resource.
+    pub resource: ResourceId,
+}
+
+/// How far a stream has got.
+pub enum Phase {
+    /// The handshake of direct TLS is under way, or `<proceed/>` was sent.
+    Securing,
+    /// A stream header is due.
+    Header,
+    /// The header and the features were exchanged; the client is to authenticate.
+    Open,
+    /// A SASL exchange is under way.
+    Sasl(Box<Exchange>),
+    /// The stream after authentication: a resource is to be bound, or a session resumed.
+    Ready,
+    /// The user's record is being loaded, or the resumed session has yet to settle.
+    Entering,
+    /// Bound: stanzas flow.
+    Bound(Seat),
+    /// Our end of the stream is closed; what arrives is ignored.
+    Closing,
+}
+
+/// Why nothing of what was received is handled for now; any of these stops reading.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// An answer is awaited without which the next element makes no sense.
+    pub answer: bool,
+    /// The client sends faster than it may.
+    pub rate: bool,
+    /// Too many of the client's messages are unsettled.
+    pub unsettled: bool,
+    /// The connection is on its way to another worker.
+    pub moving: bool,
+}
+
+impl Holds {
+    /// Whether any applies.
+    pub fn any(self) -> bool {
+        self.answer || self.rate || self.unsettled || self.moving
+    }
+}
+
+/// One connection.
+pub struct Session {
+    /// Its id.
+    pub conn: ConnId,
+    /// The other end.
+    pub peer: IpAddr,
+    /// What was received and not handled yet.
+    pub inbox: Inbox,
+    /// Prefixes that the stream header declared.
+    pub ns: StreamNs,
+    /// `xml:lang` of the stream (RFC 6120 §4.7.4).
+    pub lang: Option<SmolStr>,
+    /// How far the stream has got.
+    pub phase: Phase,
+    /// Whether TLS protects the stream.
+    pub secure: bool,
+    /// What is known of the TLS connection; wiped after authentication.
+    pub tls: Option<Box<TlsInfo>>,
+    /// The domain the client asked for, as an index into the settings; known after the first header.
+    pub domain: u16,
+    /// Who the client is; known after authentication.
+    pub identity: Option<Box<Identity>>,
+    /// Our header of the current stream has been sent.
+    pub opened: bool,
+    /// Why input waits.
+    pub holds: Holds,
+    /// Whether the driver was told to read.
+    pub reading: bool,
+    /// Failed attempts to log in.
+    pub failures: u8,
+    /// The account of the attempt to log in that is under way.
+    pub claimed: Option<BareJid>,
+    /// A question to the authenticator that waits until then, because others failed before it.
+    pub delayed: Option<(Mono, Box<AccountOp>)>,
+    /// How fast the client may send.
+    pub bucket: TokenBucket,
+    /// When the connection began, or when it was told to close.
+    pub since: Mono,
+    /// When something was last received.
+    pub heard: Mono,
+    /// A sign of life was asked for, at that time.
+    pub probed: Option<Mono>,
+    /// When the outbox was last seen to shrink, and how many bytes had been sent then.
+    pub progress: (Mono, u64),
+    timer: Option<(TimerId, Mono)>,
+}
+
+impl Session {
+    /// A connection that was just accepted.
+    pub fn new(conn: ConnId, listener: Listener, peer: IpAddr, now: Now, settings: &Settings) -> Self {
+        let rate = settings.limits.rate_bytes_per_second;
+        let direct = listener == Listener::ClientsTls;
+        Session {
+            conn,
+            peer,
+            inbox: Inbox::default(),
+            ns: StreamNs::default(),
+            lang: None,
+            phase: if direct { Phase::Securing } else { Phase::Header },
+            secure: false,
+            tls: None,
+            domain: 0,
+            identity: None,
+            opened: false,
+            holds: Holds::default(),
+            reading: true,
+            failures: 0,
+            claimed: None,
+            delayed: None,
+            bucket: TokenBucket::new(rate, rate.saturating_mul(4)),
+            since: now.mono,
+            heard: now.mono,
+            probed: None,
+            progress: (now.mono, 0),
+            timer: None,
+        }
+    }
+
+    /// Where it sits, if a resource is bound.
+    pub fn seat(&self) -> Option<Seat> {
+        match self.phase {
+            Phase::Bound(seat) => Some(seat),
+            _ => None,
+        }
+    }
+
+    /// The bytes one element may have.
+    pub fn element_max(&self, settings: &Settings) -> usize {
+        let limits = &settings.limits;
+        match self.identity {
+            Some(_) => limits.stanza_bytes_max as usize,
+            None => limits.stanza_bytes_unauthenticated_max as usize,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Messages that were given to resources with stream management and that no client has acknowledged yet.
+//!
+//! One flight is one message, however many resources got a copy. It ends when the last copy is gone. It is settled
+//! for its sender by the first client's ack, or by a committed row of the spool, whichever comes first.
+
+use std::collections::VecDeque;
+
+use crate::base::{Key, Mono, MsgId, Slots, Span, Utc};
+use crate::effect::SettleTo;
+
+/// What the spool knows of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpoolState {
+    /// Nothing.
+    Absent,
+    /// A row is being written.
+    Writing,
+    /// There is a row.
+    Written,
+}
+
+/// A message on its way to a user's clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flight {
+    /// Its identity.
+    pub id: MsgId,
+    /// When the server received it.
+    pub at: Utc,
+    /// Who waits for it to be settled.
+    pub settle: Option<SettleTo>,
+    /// How many resources have a copy unacknowledged.
+    pub copies: u16,
+    /// A client has acknowledged it.
+    pub acked: bool,
+    /// What the spool knows of it.
+    pub spool: SpoolState,
+}
+
+/// All flights of a user.
+#[derive(Debug, Default)]
+pub struct Flights {
+    slots: Slots<Flight>,
+    /// Those that somebody waits for, in the order of their arrival.
+    due: VecDeque<(Mono, Key)>,
+}
+
+impl Flights {
+    /// A message was given to `copies` resources.
+    pub fn insert(&mut self, flight: Flight, now: Mono, spool_after: Span) -> Key {
+        let waits = flight.settle.is_some() && flight.spool == SpoolState::Absent;
+        let key = self.slots.insert(flight);
+        if waits {
+            self.due.push_back((now + spool_after, key));
+        }
+        key
+    }
+
+    /// A flight.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut Flight> {
+        self.slots.get_mut(key)
+    }
+
+    /// The flight of this message, if it is on its way.
+    pub fn find(&mut self, id: MsgId) -> Option<(Key, &mut Flight)> {
+        self.slots.iter_mut().find(|(_, f)| f.id == id)
+    }
+
+    /// One copy less; the flight as it is now, and gone if that was the last.
+    pub fn drop_copy(&mut self, key: Key) -> Option<Flight> {
+        let flight = self.slots.get_mut(key)?;
+        flight.copies = flight.copies.saturating_sub(1);
+        let now = *flight;
+        // While a row is being written, somebody must remember whether it is still wanted.
+        if now.copies == 0 && !(now.acked && now.spool == SpoolState::Writing) {
+            self.slots.remove(key);
+        }
+        Some(now)
+    }
+
+    /// The next flight that has waited too long without an ack; its row is to be written. It is marked so.
+    pub fn pop_due(&mut self, now: Mono) -> Option<(Key, Flight)> {
+        while let Some((at, key)) = self.due.front().copied() {
+            let live = self.slots.get_mut(key).filter(|f| !f.acked && f.spool == SpoolState::Absent);
+            if let Some(flight) = live {
+                if at > now {
+                    return None;
+                }
+                flight.spool = SpoolState::Writing;
+                let flight = *flight;
+                self.due.pop_front();
+                return Some((key, flight));
+            }
+            self.due.pop_front();
+        }
+        None
+    }
+
+    /// When [`Flights::pop_due`] may have something next.
+    pub fn next_due(&self) -> Option<Mono> {
+        self.due.front().map(|d| d.0)
+    }
+
+    /// The end of a flight whose last copy was acknowledged while its row was being written.
+    pub fn remove(&mut self, key: Key) {
+        self.slots.remove(key);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+}

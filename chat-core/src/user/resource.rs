@@ -1,0 +1,118 @@
+//! One resource of a user: a client's session, with or without a connection (RFC 6120 §7).
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::held::Held;
+use crate::base::{ConnId, Key, Mono};
+use crate::effect::{Cx, ResourceId};
+use crate::jid::Jid;
+use crate::session::Sm;
+
+/// Whether a stanza may wait for an inactive client to become active (XEP-0352).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency<'a> {
+    /// It may not, and neither may what was held back before it.
+    Now,
+    /// It may; a later stanza with the same key makes it worthless.
+    CanWait(&'a str),
+}
+
+/// One resource.
+#[derive(Debug)]
+pub struct Resource {
+    /// Told apart from every other that ever had this name.
+    pub id: ResourceId,
+    /// The resourcepart.
+    pub name: SmolStr,
+    /// The connection; `None` while the session waits to be resumed.
+    pub conn: Option<ConnId>,
+    /// Since when there is no connection.
+    pub detached: Option<Mono>,
+    /// The connection that will go on with this session once everything it has sent is settled (XEP-0198 §5).
+    pub resuming: Option<ConnId>,
+    /// The last available presence it broadcast, `from` stamped, without `to`; `None` if it is not available.
+    pub presence: Option<Arc<[u8]>>,
+    /// The priority in it (RFC 6121 §4.7.2.3).
+    pub priority: i8,
+    /// It asked for the roster and gets pushes (RFC 6121 §2.2).
+    pub interested: bool,
+    /// It asked for the block list and gets pushes (XEP-0191).
+    pub wants_blocked: bool,
+    /// It gets copies (XEP-0280).
+    pub carbons: bool,
+    /// Whom it sent directed presence (RFC 6121 §4.6.3).
+    pub directed: Vec<Jid>,
+    /// Stream management, once enabled.
+    pub sm: Option<Box<Sm>>,
+    /// What it does not need now; `None` while the client is active (XEP-0352).
+    pub held: Option<Box<Held>>,
+}
+
+impl Resource {
+    /// A resource that was just bound.
+    pub fn new(id: ResourceId, name: SmolStr, conn: ConnId) -> Self {
+        Resource {
+            id,
+            name,
+            conn: Some(conn),
+            detached: None,
+            resuming: None,
+            presence: None,
+            priority: 0,
+            interested: false,
+            wants_blocked: false,
+            carbons: false,
+            directed: Vec::new(),
+            sm: None,
+            held: None,
+        }
+    }
+
+    /// Sends a stanza to the client: into the outbox, and into the queue of what it has not acknowledged. Without a
+    /// connection only the queue gets it. `flight` is the message that this is a copy of.
+    pub fn send(&mut self, cx: &mut Cx, stanza: &[u8], flight: Option<Key>, urgency: Urgency<'_>) {
+        if let Some(held) = &mut self.held {
+            match urgency {
+                Urgency::CanWait(key) if flight.is_none() => {
+                    if !held.hold(key, stanza, cx.settings.limits.csi_stanzas_max) {
+                        return;
+                    }
+                    return self.release(cx);
+                }
+                _ => self.release(cx),
+            }
+        }
+        self.put(cx, stanza, flight);
+    }
+
+    /// Sends what was held back (XEP-0352); the client may be inactive still.
+    pub fn release(&mut self, cx: &mut Cx) {
+        while let Some(stanza) = self.held.as_mut().and_then(|h| h.pop()) {
+            self.put(cx, &stanza, None);
+        }
+    }
+
+    fn put(&mut self, cx: &mut Cx, stanza: &[u8], flight: Option<Key>) {
+        if let Some(conn) = self.conn {
+            cx.wires.write(conn, stanza);
+        }
+        if let Some(sm) = &mut self.sm {
+            sm.push(cx.wires.pool(), stanza, flight);
+            if let Some(conn) = self.conn
+                && sm.should_request()
+            {
+                cx.wires.write(conn, b"<r xmlns='urn:xmpp:sm:3'/>");
+            }
+        }
+    }
+
+    /// Whether its queue of unacknowledged stanzas has outgrown its limits.
+    pub fn is_overfull(&self, cx: &Cx) -> bool {
+        let Some(sm) = &self.sm else { return false };
+        let (stanzas, bytes) = sm.unacked();
+        let limits = &cx.settings.limits;
+        stanzas > limits.unacked_stanzas_max as usize || bytes > limits.unacked_bytes_max as usize
+    }
+}

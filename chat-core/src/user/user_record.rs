@@ -1,0 +1,213 @@
+//! A user in memory.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::blocked::{BlockEdit, Blocked};
+use super::flight::Flights;
+use super::resource::Resource;
+use super::roster::Roster;
+use super::subscription;
+use crate::base::{ConnId, Mono, TimerId, UserId};
+use crate::effect::{Envelope, ResourceId, SpoolSeq};
+use crate::jid::{BareJid, Jid};
+use crate::session::BindRequest;
+
+/// Whether the user's record is in memory.
+#[derive(Debug)]
+pub enum Record {
+    /// It was asked for; these wait for it, in order.
+    Loading(VecDeque<Parked>),
+    /// It is here.
+    Ready,
+}
+
+/// What waits for a user's record.
+#[derive(Debug)]
+pub enum Parked {
+    /// A stanza.
+    Stanza(Box<Envelope>),
+    /// A client that wants a resource.
+    Bind(ConnId, BindRequest),
+}
+
+/// What is known of the user's spool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spool {
+    /// There may be rows that no session has been given yet.
+    pub waiting: bool,
+    /// Rows are being read now; live messages go behind them, into the spool.
+    pub reading: bool,
+    /// A page of rows was asked for and is not here yet.
+    pub asked: bool,
+    /// A row was added while rows were being read.
+    pub more: bool,
+    /// The last row given to a session.
+    pub after: SpoolSeq,
+}
+
+/// Somebody in the roster, as a client gives it (RFC 6121 §2.1.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// The bare JID.
+    pub jid: BareJid,
+    /// The handle.
+    pub name: String,
+    /// The groups.
+    pub groups: Vec<String>,
+}
+
+/// An iq of one of the user's clients that is answered when the change it asks for is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The client.
+    pub by: ResourceId,
+    /// The id of its iq.
+    pub id: Option<String>,
+    /// The client wrote the address of its account in `to`, so that the answer comes from there (RFC 6120 §8.1.2.1).
+    pub addressed: bool,
+}
+
+/// A change of the roster or of the block list. Changes of one user are made one after the other, each when the
+/// one before is durable: what a client is told has happened.
+#[derive(Debug)]
+pub enum Change {
+    /// A roster set (RFC 6121 §2.3).
+    Set {
+        /// The iq.
+        asked: Asked,
+        /// The item.
+        contact: Contact,
+    },
+    /// A roster removal (RFC 6121 §2.5).
+    Remove {
+        /// The iq.
+        asked: Asked,
+        /// Whom.
+        contact: BareJid,
+    },
+    /// The user manages a subscription (RFC 6121 §3, outbound).
+    Outbound {
+        /// The client that sent it.
+        by: ResourceId,
+        /// What it asks.
+        kind: subscription::Kind,
+        /// The contact.
+        contact: BareJid,
+        /// The stanza to send, from the user's bare JID to the contact's.
+        stanza: Arc<[u8]>,
+    },
+    /// A contact manages a subscription (RFC 6121 §3, inbound).
+    Inbound {
+        /// What it asks.
+        kind: subscription::Kind,
+        /// The contact.
+        contact: BareJid,
+        /// The stanza to deliver, from the contact's bare JID to the user's.
+        stanza: Arc<[u8]>,
+    },
+    /// The block list changes (XEP-0191).
+    Block {
+        /// The iq.
+        asked: Asked,
+        /// How.
+        edit: BlockEdit,
+        /// The payload of the iq set that tells it to each resource that wants to know.
+        push: Arc<[u8]>,
+    },
+}
+
+/// What the first change in the queue will make of the record, once the store says so.
+#[derive(Debug)]
+pub enum Next {
+    /// Another roster.
+    Roster(Roster),
+    /// Another block list; its version will be the next.
+    Blocked(Vec<Jid>),
+    /// The record is read again, because the store has a version that is not ours; then the change is tried anew.
+    Reload,
+}
+
+/// The change that is with the store.
+#[derive(Debug)]
+pub struct Underway {
+    /// What it will make of the record.
+    pub next: Next,
+    /// The record has been read again for this change: another conflict is its end.
+    pub reloaded: bool,
+}
+
+/// A user in memory: everything about one bare JID, on the worker that is its home.
+#[derive(Debug)]
+pub struct User {
+    /// Its place in this engine.
+    pub id: UserId,
+    /// Who it is.
+    pub jid: BareJid,
+    /// Whether the rest can be believed.
+    pub record: Record,
+    /// There is such an account.
+    pub exists: bool,
+    /// Nothing about it is stored.
+    pub ephemeral: bool,
+    /// Its roster.
+    pub roster: Roster,
+    /// Whom it blocks.
+    pub blocked: Blocked,
+    /// Its resources, in the order they were bound.
+    pub resources: Vec<Resource>,
+    /// Changes that wait; the first is with the store.
+    pub changes: VecDeque<Change>,
+    /// What is with the store of the first change. `None` if and only if there is no change.
+    pub underway: Option<Underway>,
+    /// Messages on their way.
+    pub flights: Flights,
+    /// Its spool.
+    pub spool: Spool,
+    /// When it was last needed.
+    pub needed: Mono,
+    /// Its armed timer.
+    pub timer: Option<(TimerId, Mono)>,
+}
+
+impl User {
+    /// A user whose record is being loaded.
+    pub fn loading(id: UserId, jid: BareJid, ephemeral: bool, now: Mono) -> Self {
+        User {
+            id,
+            jid,
+            record: Record::Loading(VecDeque::new()),
+            exists: false,
+            ephemeral,
+            roster: Roster::new(),
+            blocked: Blocked::default(),
+            resources: Vec::new(),
+            changes: VecDeque::new(),
+            underway: None,
+            flights: Flights::default(),
+            spool: Spool::default(),
+            needed: now,
+            timer: None,
+        }
+    }
+
+    /// The index of a resource.
+    pub fn index(&self, id: ResourceId) -> Option<usize> {
+        self.resources.iter().position(|r| r.id == id)
+    }
+
+    /// A resource.
+    pub fn resource(&mut self, id: ResourceId) -> Option<&mut Resource> {
+        self.resources.iter_mut().find(|r| r.id == id)
+    }
+
+    /// The full JID of a resource.
+    pub fn full_jid(&self, index: usize) -> Jid {
+        self.jid.join(&self.resources[index].name)
+    }
+
+    /// Whether any resource is available (RFC 6121 §4.2).
+    pub fn is_available(&self) -> bool {
+        self.resources.iter().any(|r| r.presence.is_some())
+    }
+}
