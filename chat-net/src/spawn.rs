@@ -16,12 +16,18 @@ pub type Task = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 #[derive(Clone)]
 pub struct Spawner {
     spawn: Arc<dyn Fn(Task) + Send + Sync>,
+    #[cfg(feature = "http")]
+    on_tokio: bool,
 }
 
 impl Spawner {
     /// Hands futures to a runtime of the caller's.
     pub fn new(spawn: impl Fn(Task) + Send + Sync + 'static) -> Spawner {
-        Spawner { spawn: Arc::new(spawn) }
+        Spawner {
+            spawn: Arc::new(spawn),
+            #[cfg(feature = "http")]
+            on_tokio: false,
+        }
     }
 
     /// The tokio runtime that the caller is in, else a new service thread.
@@ -45,7 +51,11 @@ impl Spawner {
     #[cfg(feature = "tokio")]
     fn on_tokio(handle: tokio::runtime::Handle) -> Spawner {
         let spawn = move |task| drop(handle.spawn(task));
-        Spawner { spawn: Arc::new(spawn) }
+        Spawner {
+            spawn: Arc::new(spawn),
+            #[cfg(feature = "http")]
+            on_tokio: true,
+        }
     }
 
     #[cfg(feature = "tokio")]
@@ -62,13 +72,26 @@ impl Spawner {
             let _ = &alive;
             drop(handle.spawn(task));
         };
-        Ok(Spawner { spawn: Arc::new(spawn) })
+        Ok(Spawner {
+            spawn: Arc::new(spawn),
+            #[cfg(feature = "http")]
+            on_tokio: true,
+        })
     }
 
     #[cfg(not(feature = "tokio"))]
     fn try_service() -> io::Result<Spawner> {
         let executor = executor::Executor::start()?;
         Ok(Spawner::new(move |task| executor.spawn(task)))
+    }
+
+    /// This spawner if its futures run inside tokio, else a new service thread: for what needs tokio's sockets.
+    #[cfg(feature = "http")]
+    pub(crate) fn for_tokio(&self) -> Spawner {
+        match self.on_tokio {
+            true => self.clone(),
+            false => Spawner::service(),
+        }
     }
 
     /// Runs a future to its end, in the background.

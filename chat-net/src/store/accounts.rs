@@ -111,6 +111,13 @@ pub enum AccountsOp {
         /// How many at most.
         rows_max: u32,
     },
+    /// The number of accounts, answered by [`AccountsDone::Counted`].
+    Count {
+        /// Of this domain, or of all.
+        domain: Option<String>,
+        /// Only those without keys for this hash function.
+        lacking: Option<Hash>,
+    },
 }
 
 impl AccountsOp {
@@ -123,13 +130,13 @@ impl AccountsOp {
             | AccountsOp::Complete { user, .. }
             | AccountsOp::Remove { user }
             | AccountsOp::Purge { user } => Some(user),
-            AccountsOp::Import { .. } | AccountsOp::List { .. } => None,
+            AccountsOp::Import { .. } | AccountsOp::List { .. } | AccountsOp::Count { .. } => None,
         }
     }
 
     /// Whether the operation may change anything.
     pub fn is_write(&self) -> bool {
-        !matches!(self, AccountsOp::Get { .. } | AccountsOp::List { .. })
+        !matches!(self, AccountsOp::Get { .. } | AccountsOp::List { .. } | AccountsOp::Count { .. })
     }
 }
 
@@ -140,6 +147,8 @@ pub enum AccountsDone {
     Found(Option<Credentials>),
     /// The answer to [`AccountsOp::List`]; fewer than asked for means the end.
     Listed(Vec<BareJid>),
+    /// The answer to [`AccountsOp::Count`].
+    Counted(u64),
     /// The answer to [`AccountsOp::Import`].
     Imported {
         /// Accounts that are new.

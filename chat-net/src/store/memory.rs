@@ -208,15 +208,21 @@ impl State {
             },
             AccountsOp::Import { accounts, existing } => Ok(self.import(accounts, existing)),
             AccountsOp::List { domain, after, rows_max } => {
-                let accounts = self.users.iter().filter(|(jid, user)| {
-                    user.credentials.is_some()
-                        && domain.as_ref().is_none_or(|domain| jid.domain() == domain)
-                        && after.as_ref().is_none_or(|after| *jid > after)
-                });
-                let names = accounts.map(|(jid, _)| jid.clone()).take(rows_max as usize);
-                Ok(AccountsDone::Listed(names.collect()))
+                let names = self.accounts(domain.as_deref()).map(|(jid, _)| jid.clone());
+                let rest = names.filter(|jid| after.as_ref().is_none_or(|after| jid > after));
+                Ok(AccountsDone::Listed(rest.take(rows_max as usize).collect()))
+            }
+            AccountsOp::Count { domain, lacking } => {
+                let lacks = |keys: &Credentials| lacking.is_none_or(|hash| keys.get(hash).is_none());
+                let count = self.accounts(domain.as_deref()).filter(|(_, keys)| lacks(keys)).count();
+                Ok(AccountsDone::Counted(count as u64))
             }
         }
+    }
+
+    fn accounts(&self, domain: Option<&str>) -> impl Iterator<Item = (&BareJid, &Credentials)> {
+        let accounts = self.users.iter().filter_map(|(jid, user)| Some((jid, user.credentials.as_ref()?)));
+        accounts.filter(move |(jid, _)| domain.is_none_or(|domain| jid.domain() == domain))
     }
 
     fn credentials(&mut self, user: &BareJid) -> Result<&mut Credentials, AccountsError> {

@@ -40,7 +40,7 @@ impl Provider {
         }
     }
 
-    pub(super) fn crypto(self) -> Result<Arc<CryptoProvider>, TlsError> {
+    pub(crate) fn crypto(self) -> Result<Arc<CryptoProvider>, TlsError> {
         match self {
             #[cfg(feature = "aws-lc-rs")]
             Provider::AwsLcRs => Ok(Arc::new(rustls::crypto::aws_lc_rs::default_provider())),

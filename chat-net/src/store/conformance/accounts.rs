@@ -15,6 +15,7 @@ pub(super) const CASES: &[Case] = &[
     ("a purge ends everything", purge),
     ("accounts in bulk", import),
     ("accounts in pages", list),
+    ("accounts counted", count),
 ];
 
 fn keys(hash: Hash, fill: u8) -> ScramKeys {
@@ -167,4 +168,29 @@ fn list(bench: &Bench) {
     assert!(page(Some("nowhere.example"), None).is_empty());
     let all = page(None, None);
     assert_eq!(all[..2], [jid("other@example_org"), jid("other@sub.example.org")]);
+}
+
+fn count(bench: &Bench) {
+    let Some(accounts) = &bench.accounts else { return };
+    for n in 0..3 {
+        add(&**accounts, &jid(&format!("user{n}@example.org")), n);
+    }
+    add(&**accounts, &jid("user@other.example"), 1);
+    bench.done(StoreOp::Touch { user: jid("guest@example.org") });
+    let mut more = Credentials::default();
+    more.set(Hash::Sha512, keys(Hash::Sha512, 1));
+    let present = credentials(1);
+    let op = AccountsOp::Complete { user: jid("user1@example.org"), present, more };
+    assert_eq!(accounts.call(op), Ok(AccountsDone::Done));
+    for (domain, lacking, expected) in [
+        (None, None, 4),
+        (Some("example.org"), None, 3),
+        (Some("example.org"), Some(Hash::Sha512), 2),
+        (Some("other.example"), Some(Hash::Sha512), 1),
+        (None, Some(Hash::Sha1), 0),
+        (Some("nowhere.example"), None, 0),
+    ] {
+        let op = AccountsOp::Count { domain: domain.map(str::to_owned), lacking };
+        assert_eq!(accounts.call(op), Ok(AccountsDone::Counted(expected)), "{domain:?} {lacking:?}");
+    }
 }

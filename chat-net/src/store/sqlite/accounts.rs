@@ -67,6 +67,7 @@ pub(super) fn apply(db: &Connection, op: &AccountsOp) -> Result<AccountsDone> {
         AccountsOp::List { domain, after, rows_max } => {
             return list(db, domain.as_deref(), after.as_ref(), *rows_max);
         }
+        AccountsOp::Count { domain, lacking } => return count(db, domain.as_deref(), *lacking),
     }
     Ok(AccountsDone::Done)
 }
@@ -141,4 +142,19 @@ fn list(
         listed.push(jid.map_err(|_| AccountsError::Store(StoreError::Damaged))?);
     }
     Ok(AccountsDone::Listed(listed))
+}
+
+fn count(db: &Connection, domain: Option<&str>, lacking: Option<Hash>) -> Result<AccountsDone> {
+    let lacks = match lacking {
+        None => "1",
+        Some(Hash::Sha1) => "sha1 IS NULL",
+        Some(Hash::Sha256) => "sha256 IS NULL",
+        Some(Hash::Sha512) => "sha512 IS NULL",
+    };
+    let sql = format!(
+        "SELECT count(*) FROM user JOIN account ON account.owner = user.id
+        WHERE {lacks} AND (?1 IS NULL OR substr(jid, instr(jid, '@') + 1) = ?1)"
+    );
+    let count: u32 = db.prepare_cached(&sql)?.query_row([domain], |row| row.get(0))?;
+    Ok(AccountsDone::Counted(count.into()))
 }
