@@ -30,4 +30,6 @@ pub mod route;
 
 pub mod ext;
 
+pub mod xep;
+
 pub mod engine;

@@ -41,6 +41,8 @@ pub struct Cx {
     pub local: VecDeque<Mail>,
     /// Mail to other workers, by worker.
     pub batches: Vec<Vec<Mail>>,
+    /// Elements that extensions add to the stream features after authentication, written out.
+    pub stream_features: String,
     /// Who failed to log in lately.
     pub throttle: Throttle,
     resources: u64,
@@ -58,6 +60,7 @@ impl Cx {
             pending: Pending::default(),
             local: VecDeque::new(),
             batches,
+            stream_features: String::new(),
             throttle: Throttle::new(rng.hash_key()),
             rng,
             resources: 0,

@@ -23,6 +23,8 @@ pub struct Settings {
     pub software: &'static str,
     /// Its version.
     pub version: &'static str,
+    /// Extensions left out, by their numbers (`xep0280`; `xep::NAMES`). The names of others mean nothing.
+    pub extensions_disabled: Vec<String>,
 }
 
 /// The settings of one domain.
@@ -79,6 +81,7 @@ impl Settings {
             fake_salt_key,
             software: "chat",
             version: env!("CARGO_PKG_VERSION"),
+            extensions_disabled: Vec::new(),
         }
     }
 

@@ -48,6 +48,8 @@ pub enum Wait {
 pub struct PendingReply {
     /// The full JID that asked.
     pub to: crate::jid::Jid,
+    /// Whom it asked, if it said so: the answer comes from there (RFC 6120 §8.1.2.1).
+    pub from: Option<crate::jid::Jid>,
     /// The id of its iq.
     pub id: Option<String>,
     /// What the answer ends: the account is to be removed.

@@ -30,12 +30,21 @@ impl Engine {
         }
         let user = match (seat, asked) {
             (Some(seat), _) => Some(seat.user),
-            (None, Asked::Server) => None,
+            // Who asks the server, if it is a client of this worker.
+            (None, Asked::Server) => self.users.find(stanza.from.bare().as_str()),
             (None, _) => stanza.to.and_then(|to| self.users.find(to.bare().as_str())),
         };
         let iq = Iq { stanza: *stanza, payload: payload.clone(), set, asked };
         let user = user.and_then(|u| self.users.get_mut(u));
-        let answer = self.host.on_iq(&iq, &mut self.cx, user, seat.map(|s| s.resource));
+        let resource = match (seat, asked, &user) {
+            (Some(seat), ..) => Some(seat.resource),
+            (None, Asked::Server, Some(user)) => {
+                let name = stanza.from.resource();
+                user.resources.iter().find(|r| Some(r.name.as_str()) == name).map(|r| r.id)
+            }
+            _ => None,
+        };
+        let answer = self.host.on_iq(&iq, &mut self.cx, user, resource);
         self.answer(stanza, seat, answer);
     }
 

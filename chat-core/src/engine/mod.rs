@@ -32,7 +32,7 @@ pub use face::{Command, Input, KickReason};
 
 use std::sync::Arc;
 
-use crate::base::{ConnId, Mono, Now, Rng, UserId};
+use crate::base::{ConnId, Mono, Now, Rng, UserId, WorkerId};
 use crate::effect::{Cx, Deadline, Mail, Output, ResourceId, Settings};
 use crate::ext::{Extension, Host};
 use crate::session::HandOver;
@@ -64,11 +64,14 @@ impl Engine {
         let mut rng = Rng::from_seed(seed);
         let users = Users::new(rng.hash_key());
         let expired = Expired::new(rng.hash_key());
+        let host = Host::new(extensions);
+        let mut cx = Cx::new(Arc::new(settings), rng);
+        cx.stream_features = host.stream_features();
         Engine {
-            cx: Cx::new(Arc::new(settings), rng),
+            cx,
             sessions: Sessions::default(),
             users,
-            host: Host::new(extensions),
+            host,
             expired,
             released: Vec::new(),
             acks: Vec::new(),
@@ -106,9 +109,15 @@ impl Engine {
             }
             return Some(output);
         }
-        let worker = self.cx.batches.iter().position(|b| !b.is_empty())?;
-        let batch = std::mem::take(&mut self.cx.batches[worker]);
-        Some(Output::Mail { worker: crate::base::WorkerId(worker as u16), batch })
+        if let Some(worker) = self.cx.batches.iter().position(|b| !b.is_empty()) {
+            let batch = std::mem::take(&mut self.cx.batches[worker]);
+            return Some(Output::Mail { worker: WorkerId(worker as u16), batch });
+        }
+        if self.stopping && !self.stopped && self.is_at_rest() {
+            self.stopped = true;
+            return Some(Output::Stopped);
+        }
+        None
     }
 
     /// When the engine wants to be called at the latest, and why. May be early.
@@ -143,9 +152,7 @@ impl Engine {
                 self.spool_next(seat.user);
             }
         }
-        if !self.cx.local.is_empty() || self.stopping {
-            self.finish();
-        }
+        self.finish();
     }
 
     /// What is known of a connection that moves ([`Output::HandOver`]); it is forgotten here.
@@ -203,10 +210,6 @@ impl Engine {
             } else {
                 break;
             }
-        }
-        if self.stopping && !self.stopped && self.is_at_rest() {
-            self.stopped = true;
-            self.cx.outputs.push_back(Output::Stopped);
         }
     }
 }

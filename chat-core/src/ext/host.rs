@@ -80,6 +80,11 @@ impl Host {
         &self.catalog
     }
 
+    /// What the extensions add to the stream features after authentication, in their order.
+    pub fn stream_features(&self) -> String {
+        self.table.iter().map(|e| e.stream_features(&self.catalog)).collect()
+    }
+
     /// Whether anybody answers iq payloads of this namespace.
     pub fn serves(&self, ns: &str) -> bool {
         self.iq.contains_key(ns)

@@ -13,8 +13,8 @@ pub use host::{Catalog, Handle, Host};
 
 use crate::effect::{Cx, ResourceId};
 use crate::route::decision::Resources;
-use crate::stanza::{Stanza, StanzaError};
-use crate::user::User;
+use crate::stanza::{Condition, Stanza, StanzaError};
+use crate::user::{Resource, User};
 use crate::xml::Element;
 
 /// Where a hook runs and what it may touch.
@@ -22,12 +22,20 @@ pub struct At<'a> {
     /// The hands of the engine.
     pub cx: &'a mut Cx,
     /// The user concerned: the sender of an outbound stanza, the recipient of an inbound one, the account asked.
-    /// None when the server itself is asked.
+    /// When the server itself is asked: who asks, if that is a client of this server.
     pub user: Option<&'a mut User>,
-    /// The resource concerned, if it is one of that user's.
+    /// The resource concerned, if it is one of that user's: the sender of an outbound stanza, who asks.
     pub resource: Option<ResourceId>,
     /// What this server can do.
     pub catalog: &'a Catalog,
+}
+
+impl At<'_> {
+    /// The resource concerned, with the hands to send it something.
+    pub fn resource(&mut self) -> Option<(&mut Resource, &mut Cx)> {
+        let resource = self.user.as_deref_mut()?.resource(self.resource?)?;
+        Some((resource, self.cx))
+    }
 }
 
 /// Whom an iq asks.
@@ -53,6 +61,18 @@ pub struct Iq<'a> {
     pub asked: Asked,
 }
 
+impl Iq<'_> {
+    /// Whether it is a get with this payload.
+    pub fn gets(&self, name: &str, ns: &str) -> bool {
+        !self.set && self.payload.is(name, ns)
+    }
+
+    /// Whether it is a set with this payload.
+    pub fn sets(&self, name: &str, ns: &str) -> bool {
+        self.set && self.payload.is(name, ns)
+    }
+}
+
 /// The answer to an iq.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -67,11 +87,22 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// A result without payload.
+    pub fn done() -> Answer {
+        Answer::Result(Vec::new())
+    }
+
     /// A result with one element as its payload.
     pub fn element(element: &Element) -> Answer {
         let mut out = Vec::new();
         element.write(crate::stanza::ns::CLIENT, &mut out);
         Answer::Result(out)
+    }
+}
+
+impl From<Condition> for Answer {
+    fn from(condition: Condition) -> Self {
+        Answer::Error(condition.into())
     }
 }
 
@@ -99,7 +130,7 @@ pub struct Wants {
 
 /// An extension of the protocol. One object serves one engine; everything has a default but the name.
 pub trait Extension: Send {
-    /// A short name, for logs: `xep0199_ping`.
+    /// A short name, for logs and settings: `xep0199_ping`.
     fn name(&self) -> &'static str;
 
     /// Features that the server announces in service discovery (XEP-0030).
@@ -110,6 +141,13 @@ pub trait Extension: Send {
     /// Features that accounts (bare JIDs) announce.
     fn account_features(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Elements, written out, that it adds to the stream features after authentication (RFC 6120 §4.3.2). Asked
+    /// once, when all extensions are known.
+    fn stream_features(&self, catalog: &Catalog) -> String {
+        let _ = catalog;
+        String::new()
     }
 
     /// Namespaces of iq payloads that it answers.

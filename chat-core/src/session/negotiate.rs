@@ -97,8 +97,8 @@ pub fn on_header(session: &mut Session, cx: &mut Cx, bytes: &[u8]) -> Ask {
     open(session, cx, to.as_deref());
     if session.identity.is_some() {
         session.phase = Phase::Ready;
-        let more = "<ver xmlns='urn:xmpp:features:rosterver'/><sub xmlns='urn:xmpp:features:pre-approval'/>";
-        write_features(&mut cx.wires.sink(session.conn), &Features::Bind { more });
+        let Cx { wires, stream_features, .. } = cx;
+        write_features(&mut wires.sink(session.conn), &Features::Bind { more: stream_features });
         return Ask::Nothing;
     }
     session.phase = Phase::Open;

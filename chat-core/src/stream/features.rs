@@ -24,8 +24,7 @@ pub enum Features<'a> {
     },
     /// After authentication.
     Bind {
-        /// Elements that extensions add, already written (XEP-0115 §6.3, roster versioning, subscription
-        /// pre-approval).
+        /// Elements that extensions add, already written (XEP-0115 §6.3).
         more: &'a str,
     },
 }
@@ -75,6 +74,10 @@ pub fn write_features(out: &mut dyn Sink, features: &Features<'_>) {
             // RFC 3921 §3 is a no-op now; stock clients of its time ask for it unless told it is optional.
             out.put(b"<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>");
             out.put(b"<sm xmlns='urn:xmpp:sm:3'/>");
+            // RFC 6121 §2.6.1 and §3.4.
+            out.put(
+                b"<ver xmlns='urn:xmpp:features:rosterver'/><sub xmlns='urn:xmpp:features:pre-approval'/>",
+            );
             out.put(more.as_bytes());
         }
     }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use super::blocked::Blocked;
 use super::load::decode;
-use super::outgoing::{post, presence, refuse_presence, roster_max, roster_refusal, stamped};
+use super::outgoing::{post, presence, refuse_presence, roster_max, roster_refusal, stamped, to_available};
+use super::resource::Urgency;
 use super::roster_iq::{push_differences, refuse};
 use super::subscription::{self, Subscription};
 use super::user_record::{Change, Next, Underway, User};
@@ -140,6 +141,7 @@ fn plan(user: &User, change: &Change, limits: &Limits) -> Result<Option<Next>, S
             return Err(Condition::ItemNotFound.into());
         }
         Change::Remove { contact, .. } => (contact, Subscription::ABSENT, b""),
+        Change::Presence { .. } => return Ok(None),
         Change::Outbound { kind, contact, .. } => {
             (contact, subscription::outbound(user.roster.subscription(contact.as_str()), *kind).next, b"")
         }
@@ -205,7 +207,8 @@ fn reload(user: &mut User, loaded: &Loaded, cx: &mut Cx) -> bool {
     true
 }
 
-/// Tells whoever wanted a change that it was not made.
+/// Tells whoever wanted a change that it was not made. Presence for which there is no room to wait is not lost: it
+/// comes too early.
 fn deny(user: &mut User, change: &Change, error: &StanzaError, cx: &mut Cx) {
     match change {
         Change::Set { asked, .. } | Change::Remove { asked, .. } | Change::Block { asked, .. } => {
@@ -222,6 +225,9 @@ fn deny(user: &mut User, change: &Change, error: &StanzaError, cx: &mut Cx) {
             let mut out = Vec::new();
             write_error(&mut out, Kind::Presence(PresenceType::Subscribe), &head, error);
             post(cx, from.clone(), to.clone(), &Arc::from(out));
+        }
+        Change::Presence { from, stanza } => {
+            to_available(user, cx, stanza, Urgency::CanWait(from.as_str()));
         }
     }
 }

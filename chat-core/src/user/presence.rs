@@ -12,9 +12,10 @@
 
 use std::sync::Arc;
 
+use super::change;
 use super::outgoing::{post, presence, readdressed, refuse_presence, stamped, to_available};
 use super::resource::{Resource, Urgency};
-use super::user_record::User;
+use super::user_record::{Change, User};
 use crate::effect::{Cx, ResourceId};
 use crate::jid::{BareJid, Jid, JidRef};
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
@@ -131,7 +132,7 @@ pub fn on_gone(user: &mut User, resource: &Resource, status: Option<&str>, cx: &
 
 /// Presence arrives for the user, `to` being its address: available, unavailable and errors go to all available
 /// resources (§8.5.2.1.2); a probe, also one for a full JID, is answered (§4.3.2). Subscriptions are
-/// [`change::inbound`](super::change::inbound).
+/// [`change::inbound`]; presence behind one of the same contact waits until that is stored.
 pub fn on_inbound(user: &mut User, stanza: &Stanza<'_>, cx: &mut Cx) {
     let Kind::Presence(kind) = stanza.kind else { return };
     let urgency = match kind {
@@ -140,8 +141,13 @@ pub fn on_inbound(user: &mut User, stanza: &Stanza<'_>, cx: &mut Cx) {
         PresenceType::Probe => return on_probe(user, stanza, cx),
         _ => return,
     };
-    if user.is_available() {
-        let bytes = stamped(stanza, stanza.from.as_str(), Some(user.jid.as_str()));
+    if !user.is_available() {
+        return;
+    }
+    let bytes = stamped(stanza, stanza.from.as_str(), Some(user.jid.as_str()));
+    if kind != PresenceType::Error && user.awaits_turn(stanza.from.bare()) {
+        change::enqueue(user, Change::Presence { from: stanza.from.to_owned(), stanza: bytes }, cx);
+    } else {
         to_available(user, cx, &bytes, urgency);
     }
 }

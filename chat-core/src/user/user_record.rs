@@ -10,7 +10,7 @@ use super::roster::Roster;
 use super::subscription;
 use crate::base::{ConnId, Mono, TimerId, UserId};
 use crate::effect::{Envelope, ResourceId, SpoolSeq};
-use crate::jid::{BareJid, Jid};
+use crate::jid::{BareJid, Jid, JidRef};
 use crate::session::BindRequest;
 
 /// Whether the user's record is in memory.
@@ -104,6 +104,14 @@ pub enum Change {
         /// The contact.
         contact: BareJid,
         /// The stanza to deliver, from the contact's bare JID to the user's.
+        stanza: Arc<[u8]>,
+    },
+    /// Presence of a contact that came behind a subscription stanza of the same contact, which it must not overtake
+    /// (RFC 6120 §10.1): no change at all, only its turn.
+    Presence {
+        /// Whose resource.
+        from: Jid,
+        /// What its receivers get, to the user's bare JID.
         stanza: Arc<[u8]>,
     },
     /// The block list changes (XEP-0191).
@@ -201,9 +209,24 @@ impl User {
         self.resources.iter_mut().find(|r| r.id == id)
     }
 
+    /// Whether the user wants nothing to do with this address (XEP-0191): it is on the block list, and neither the
+    /// user's own (§5) nor that of the user's server.
+    pub fn blocks(&self, jid: JidRef<'_>) -> bool {
+        self.blocked.blocks(jid) && self.jid != jid.bare() && jid.bare().as_str() != self.jid.domain()
+    }
+
     /// The full JID of a resource.
     pub fn full_jid(&self, index: usize) -> Jid {
         self.jid.join(&self.resources[index].name)
+    }
+
+    /// Whether something that this contact sent waits for its turn.
+    pub fn awaits_turn(&self, contact: JidRef<'_>) -> bool {
+        self.changes.iter().any(|change| match change {
+            Change::Inbound { contact: other, .. } => *other == contact,
+            Change::Presence { from, .. } => from.bare() == contact,
+            _ => false,
+        })
     }
 
     /// Whether any resource is available (RFC 6121 §4.2).

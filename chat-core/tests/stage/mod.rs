@@ -175,7 +175,7 @@ impl Stage {
         self.engines = (0..self.settings.workers)
             .map(|w| {
                 let settings = Settings { worker: WorkerId(w), ..self.settings.clone() };
-                let extensions = Vec::new();
+                let extensions = chat_core::xep::standard(&settings);
                 Engine::new(settings, [self.seed.wrapping_add(w as u8); 32], extensions)
             })
             .collect();
@@ -249,10 +249,13 @@ impl Stage {
     }
 
     fn send(&mut self, name: &str, xml: &str) -> Result<(), String> {
+        if !self.client(name)?.open {
+            return Err(format!("{name} is not connected"));
+        }
         for bytes in xml.as_bytes().chunks(self.cut) {
             let client = self.client(name)?;
             if !client.open {
-                return Err(format!("{name} is not connected"));
+                break;
             }
             let (worker, conn) = (client.worker, client.conn);
             self.input(worker, Input::Received { conn, bytes });

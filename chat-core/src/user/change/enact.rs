@@ -33,6 +33,9 @@ pub(super) fn enact(user: &mut User, next: Option<Next>, change: Change, cx: &mu
             become_next(user, next);
             follow(user, &outcome, kind, &contact, &stanza, cx);
         }
+        Change::Presence { from, stanza } => {
+            to_available(user, cx, &stanza, Urgency::CanWait(from.as_str()));
+        }
         Change::Block { asked, push, .. } => block(user, next, &asked, &push, cx),
     }
 }
