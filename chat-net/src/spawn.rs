@@ -1,4 +1,9 @@
 //! Where asynchronous services run: on the caller's runtime, or on one service thread of our own.
+//!
+//! Owns: the [`Spawner`] and, without tokio, a small executor for its thread.
+//! In: futures of stores and authenticators. Out: nothing; they report by themselves.
+//! Invariants: a future that panics ends alone.
+//! Not here: the workers and their reactors (`worker`, `net`), what is run (`store`, `auth`).
 
 use std::fmt;
 use std::future::Future;

@@ -1,7 +1,7 @@
 //! The command line: what can be typed, and which part of the program answers.
 //!
 //! Owns: subcommands, flags, exit codes. In: the process's arguments. Out: text on stdout, complaints on stderr, an
-//! exit code: 0 done, 1 failed, 2 the command line or the configuration is wrong. Does **not** belong here: what
+//! exit code: 0 done, 1 failed, 2 the command line or the configuration is wrong. Not here: what
 //! settings mean (`config`).
 
 mod check;

@@ -10,7 +10,7 @@
 //! errors are found in one go; no secret is ever in a `Debug` or `Display` text of this folder; what was set for one
 //! domain beats what was set for all, whatever the sources.
 //!
-//! Does **not** belong here: opening sockets, stores or certificates (chat-net), the command line (`cli`), and the
+//! Not here: opening sockets, stores or certificates (chat-net), the command line (`cli`), and the
 //! meaning of limits (`chat-core`'s `base/limits.rs`).
 
 mod checks;

@@ -1,6 +1,6 @@
 //! The one table of settings. Reading, the did-you-mean, `chat check` and `docs/CONFIGURATION.md` follow from it.
 //!
-//! Owns: names, kinds, defaults and the explanations an operator reads. Does **not** belong here: rules about
+//! Owns: names, kinds, defaults and the explanations an operator reads. Not here: rules about
 //! several settings together (those are in `checks.rs`) and their use (the typed structures of `typed.rs`).
 //!
 //! To add a setting: an entry here and a field filled from it in `typed.rs`; a test fails while one lacks.
