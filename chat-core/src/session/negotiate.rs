@@ -102,7 +102,7 @@ pub fn on_header(session: &mut Session, cx: &mut Cx, bytes: &[u8]) -> Ask {
         return Ask::Nothing;
     }
     session.phase = Phase::Open;
-    let list = offered(session, cx);
+    let list: Vec<&'static str> = offered(session, cx).into_iter().map(|m| m.name()).collect();
     let register = domain(session, cx).registration && (session.secure || domain(session, cx).plaintext);
     let exporter = session.tls.as_ref().is_some_and(|t| t.exporter.is_some());
     let features = match session.secure {

@@ -1,6 +1,5 @@
 //! Stream features (RFC 6120 §4.3.2).
 
-use crate::sasl::Mechanism;
 use crate::xml::Sink;
 
 /// What we offer at one stage of a client stream.
@@ -8,15 +7,15 @@ use crate::xml::Sink;
 pub enum Features<'a> {
     /// Before TLS. Without mechanisms, STARTTLS is required (RFC 6120 §5.3.1).
     Tls {
-        /// Mechanisms that may be used without TLS, if the operator allows that.
-        mechanisms: &'a [Mechanism],
+        /// Names of the SASL mechanisms that may be used without TLS, if the operator allows that.
+        mechanisms: &'a [&'static str],
         /// Whether in-band registration is open (XEP-0077 §5).
         register: bool,
     },
     /// Before authentication.
     Auth {
-        /// Mechanisms, in the order of our preference.
-        mechanisms: &'a [Mechanism],
+        /// Names of the SASL mechanisms, in the order of our preference.
+        mechanisms: &'a [&'static str],
         /// Whether the `tls-exporter` channel binding can be used (XEP-0440).
         exporter: bool,
         /// Whether in-band registration is open (XEP-0077 §5).
@@ -29,14 +28,14 @@ pub enum Features<'a> {
     },
 }
 
-fn mechanisms(out: &mut dyn Sink, list: &[Mechanism]) {
+fn mechanisms(out: &mut dyn Sink, list: &[&str]) {
     if list.is_empty() {
         return;
     }
     out.put(b"<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>");
-    for m in list {
+    for name in list {
         out.put(b"<mechanism>");
-        out.put(m.name().as_bytes());
+        out.put(name.as_bytes());
         out.put(b"</mechanism>");
     }
     out.put(b"</mechanisms>");

@@ -272,13 +272,11 @@ fn changes_are_stored_in_order() {
         enqueue(&mut juliet, change, &mut kit.cx);
     }
     assert_eq!(juliet.changes.len(), 4);
-    let mut expected = 0;
-    for answers in [1, 2, 1] {
+    for (expected, answers) in (0..).zip([1, 2, 1]) {
         let ops = kit.asked();
         let [op] = &ops[..] else { panic!("{ops:?}") };
         let StoreOp::PutRoster { expected: version, roster, .. } = &**op else { panic!("{op:?}") };
         assert_eq!((*version, Roster::decode(roster).unwrap().version()), (expected, expected + 1));
-        expected += 1;
         kit.stored(&mut juliet, Ok(StoreDone::Done));
         // The third is no change any more and follows at once.
         assert_eq!(kit.read(&juliet, "balcony"), DONE.repeat(answers));
