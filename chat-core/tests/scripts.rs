@@ -17,6 +17,7 @@
 //! romeo x                              the server closed the connection
 //! forget romeo                         whatever was received so far does not matter
 //! cut romeo                            the connection breaks, without a word
+//! stall romeo                          reads nothing any more: what is sent stays with the server
 //! wait 300                             milliseconds pass
 //! store down | store up                the store fails every request | works again
 //! crash                                the server dies; what is in the store stays

@@ -10,8 +10,9 @@ use super::time::Span;
 pub const SASL_MESSAGE_BYTES_MAX: usize = 4096;
 /// Bytes of a user name inside SASL: a localpart cannot be longer (RFC 7622 §3.3.1).
 pub const SASL_USERNAME_BYTES_MAX: usize = 1023;
-/// Bytes of a password sent with PLAIN, or prepared for key derivation.
-pub const SASL_PASSWORD_BYTES_MAX: usize = 1023;
+/// Bytes of a password sent with PLAIN, or prepared for key derivation: a signed token (JWT) fits, and with a user name
+/// the whole stays below SASL_MESSAGE_BYTES_MAX.
+pub const SASL_PASSWORD_BYTES_MAX: usize = 3000;
 /// Bytes of an `authzid`: the longest JID (RFC 7622 §3.1).
 pub const SASL_AUTHZID_BYTES_MAX: usize = 3071;
 /// Bytes of the nonce that a SCRAM client chose. Known clients send 16 to 64.

@@ -9,6 +9,7 @@ use crate::jid::{self, BareJid};
 use crate::session::Seat;
 use crate::stanza::{Kind, Stanza, ns};
 use crate::stream::{StreamCondition, StreamError};
+use crate::user;
 use crate::xml::{StreamNs, scan};
 
 impl Engine {
@@ -80,7 +81,7 @@ impl Engine {
         if let Some(id) = self.users.find(jid.as_str())
             && let Some(user) = self.users.get_mut(id)
         {
-            user.exists = false;
+            user::change::dissolve(user, &mut self.cx);
             self.users.remove(id);
         }
         if !self.cx.is_ephemeral(jid) {

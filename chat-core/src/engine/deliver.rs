@@ -111,6 +111,11 @@ impl Engine {
             return self.keep(id, stanza, meta);
         }
         match decision {
+            // A subscription stanza of the same contact is being stored; this must not overtake it.
+            Decision::Deliver(_) if is_broadcast(stanza) && user.awaits_turn(stanza.from.bare()) => {
+                presence::on_inbound(user, stanza, &mut self.cx);
+                self.cx.settled(meta.settle);
+            }
             Decision::Deliver(resources) => {
                 self.give(id, stanza, meta, resources, stored, SpoolState::Absent)
             }
@@ -282,6 +287,12 @@ impl Engine {
         }
         waiting.push_back(Parked::Stanza(Box::new(envelope(stanza, to, &meta))));
     }
+}
+
+/// Presence for the user rather than for one resource.
+fn is_broadcast(stanza: &Stanza<'_>) -> bool {
+    matches!(stanza.kind, Kind::Presence(PresenceType::Available | PresenceType::Unavailable))
+        && stanza.to.is_some_and(JidRef::is_bare)
 }
 
 /// Presence that means nothing to a user without sessions: not worth loading a record for.

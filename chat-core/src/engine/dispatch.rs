@@ -28,7 +28,7 @@ impl Engine {
         let own = stanza.from.bare();
         let to_own = stanza.to.is_none_or(|to| to == own);
         if to_own && let Kind::Presence(kind) = stanza.kind {
-            self.own_presence(seat, stanza, kind);
+            self.own_presence(seat, stanza, kind, lang);
             return self.cx.settled(settle);
         }
         if to_own && let Kind::Iq(kind) = stanza.kind {
@@ -74,11 +74,11 @@ impl Engine {
     }
 
     /// Presence without `to` (RFC 6121 §4.2, §4.4, §4.5).
-    fn own_presence(&mut self, seat: Seat, stanza: &Stanza<'_>, kind: PresenceType) {
+    fn own_presence(&mut self, seat: Seat, stanza: &Stanza<'_>, kind: PresenceType, lang: Option<&str>) {
         let Some(user) = self.users.get_mut(seat.user) else { return };
         match kind {
             PresenceType::Available | PresenceType::Unavailable if stanza.to.is_none() => {
-                presence::on_own(user, seat.resource, stanza, &mut self.cx);
+                presence::on_own(user, seat.resource, stanza, lang, &mut self.cx);
                 self.spool_begin(seat.user);
             }
             // To one's own bare JID: a probe asks for one's other resources (§4.3.1).
@@ -102,14 +102,14 @@ impl Engine {
         let Some(user) = self.users.get_mut(seat.user) else { return };
         match kind {
             PresenceType::Available | PresenceType::Unavailable => {
-                presence::on_directed(user, seat.resource, stanza, &mut self.cx);
+                presence::on_directed(user, seat.resource, stanza, lang, &mut self.cx);
             }
             // Only servers probe for others (§4.3.1).
             PresenceType::Probe | PresenceType::Error => {
                 let meta = Meta { id: MsgId(0), at: self.cx.now.utc, settle: None, delayed: false, lang };
                 self.send_on(stanza, meta);
             }
-            _ => user::change::outbound(user, seat.resource, stanza, &mut self.cx),
+            _ => user::change::outbound(user, seat.resource, stanza, lang, &mut self.cx),
         }
     }
 

@@ -148,7 +148,8 @@ impl Engine {
         let resource = &mut user.resources[index];
         let (Some(conn), Some(sm)) = (resource.resuming.take(), &mut resource.sm) else { return };
         let Some(session) = self.sessions.get_mut(conn).filter(|s| matches!(s.phase, Phase::Entering)) else {
-            return;
+            // The new connection broke meanwhile: the session waits for another.
+            return self.arm_user(id);
         };
         session.phase = Phase::Bound(Seat { user: id, resource: rid });
         session.holds.answer = false;

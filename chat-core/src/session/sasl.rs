@@ -150,16 +150,18 @@ fn names(session: &Session) -> [String; 2] {
     [address, session.claimed.as_ref().map(BareJid::to_string).unwrap_or_default()]
 }
 
-/// Asks the authenticator; later, if this address or this account has failed too often lately.
+/// Asks the authenticator; later, if this address or this account has failed too often lately. An address that would
+/// have to wait long is refused. An account never is: else a stranger could keep its owner out.
 fn ask(session: &mut Session, cx: &mut Cx, op: AccountOp) -> Ask {
     session.holds.answer = true;
     session.claimed = Some(op.user().clone());
     let now = cx.now.mono;
-    let delay = names(session).iter().map(|n| cx.throttle.delay(n, now)).max().unwrap_or_default();
-    if delay > DELAY_MAX {
-        return StreamError::new(StreamCondition::PolicyViolation, "too many failed logins, try again later")
-            .into();
+    let [address, account] = names(session).map(|n| cx.throttle.delay(&n, now));
+    if address > DELAY_MAX {
+        let text = "too many failed logins, try again later";
+        return StreamError::new(StreamCondition::PolicyViolation, text).into();
     }
+    let delay = address.max(account.min(DELAY_MAX));
     if delay.0 > 0 {
         session.delayed = Some((now + delay, Box::new(op)));
     } else {

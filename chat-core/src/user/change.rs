@@ -29,7 +29,7 @@ mod tests;
 /// One of the user's clients manages a subscription (RFC 6121 §3): both addresses become bare (§3.1.2), and the
 /// change is queued. Refused are subscriptions to oneself, and new ones to domains that are not served; old ones to
 /// such domains can be ended.
-pub fn outbound(user: &mut User, resource: ResourceId, stanza: &Stanza<'_>, cx: &mut Cx) {
+pub fn outbound(user: &mut User, resource: ResourceId, stanza: &Stanza<'_>, lang: Option<&str>, cx: &mut Cx) {
     let (Some(index), Some(kind)) = (user.index(resource), kind_of(stanza)) else { return };
     let contact = stanza.to.map_or_else(|| user.jid.clone(), |to| to.to_bare());
     let served = cx.settings.domain(contact.domain()).is_some();
@@ -44,7 +44,7 @@ pub fn outbound(user: &mut User, resource: ResourceId, stanza: &Stanza<'_>, cx: 
         let id = stanza.view.id();
         return refuse_presence(user, index, contact.as_str(), id.as_deref(), &condition.into(), cx);
     }
-    let stanza = stamped(stanza, user.jid.as_str(), Some(contact.as_str()));
+    let stanza = stamped(stanza, user.jid.as_str(), Some(contact.as_str()), lang);
     enqueue(user, Change::Outbound { by: resource, kind, contact, stanza }, cx);
 }
 
@@ -55,8 +55,26 @@ pub fn inbound(user: &mut User, stanza: &Stanza<'_>, cx: &mut Cx) {
     if contact == user.jid {
         return;
     }
-    let stanza = stamped(stanza, contact.as_str(), Some(user.jid.as_str()));
+    let stanza = stamped(stanza, contact.as_str(), Some(user.jid.as_str()), None);
     enqueue(user, Change::Inbound { kind, contact, stanza }, cx);
+}
+
+/// The account is gone: each contact learns that the subscriptions are (XEP-0077 §3.2, as if the user had removed every
+/// item, RFC 6121 §2.5.2).
+pub fn dissolve(user: &mut User, cx: &mut Cx) {
+    let from = user.jid.clone();
+    for item in user.roster.iter() {
+        let removal = subscription::removal(item.subscription);
+        let kinds = [
+            (removal.unsubscribe, PresenceType::Unsubscribe),
+            (removal.unsubscribed, PresenceType::Unsubscribed),
+        ];
+        let Ok(to) = Jid::parse(item.jid) else { continue };
+        for (_, kind) in kinds.into_iter().filter(|(due, _)| *due) {
+            let bytes = presence(kind, from.as_str(), Some(item.jid), None);
+            post(cx, from.to_jid(), to.clone(), &bytes);
+        }
+    }
 }
 
 fn kind_of(stanza: &Stanza<'_>) -> Option<subscription::Kind> {

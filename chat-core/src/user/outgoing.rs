@@ -14,10 +14,11 @@ use crate::xml::scan::DEPTH_MAX;
 use crate::xml::write::{self, forwarded, put_attr};
 use crate::xml::{ScanLimits, Sink, Stamp, StreamNs, scan};
 
-/// The stanza with these addresses and whatever else it has. Without `to` it can be shared by many receivers.
-pub(super) fn stamped(stanza: &Stanza<'_>, from: &str, to: Option<&str>) -> Arc<[u8]> {
+/// The stanza with these addresses and whatever else it has. Without `to` it can be shared by many receivers. `lang`
+/// is the language of the stream it came on (RFC 6120 §8.1.5).
+pub(super) fn stamped(stanza: &Stanza<'_>, from: &str, to: Option<&str>, lang: Option<&str>) -> Arc<[u8]> {
     let to = to.map_or(write::Head::Remove, write::Head::Set);
-    let stamp = Stamp { from: write::Head::Set(from), to, ..Stamp::default() };
+    let stamp = Stamp { from: write::Head::Set(from), to, lang, ..Stamp::default() };
     forwarded(stanza.view, &stamp).into()
 }
 

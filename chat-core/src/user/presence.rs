@@ -39,34 +39,47 @@ pub enum OwnPresence {
     BecameUnavailable,
 }
 
-/// A client broadcasts its presence (no `to`): §4.2, §4.4, §4.5. Other types than available and unavailable change
+/// A client broadcasts its presence (no `to`): §4.2, §4.4, §4.5. `lang` is the language of its stream. Other types than available and unavailable change
 /// nothing.
-pub fn on_own(user: &mut User, resource: ResourceId, stanza: &Stanza<'_>, cx: &mut Cx) -> OwnPresence {
+pub fn on_own(
+    user: &mut User,
+    resource: ResourceId,
+    stanza: &Stanza<'_>,
+    lang: Option<&str>,
+    cx: &mut Cx,
+) -> OwnPresence {
     let Some(index) = user.index(resource) else { return OwnPresence::Nothing };
+    let from = user.full_jid(index);
+    let bytes = stamped(stanza, from.as_str(), None, lang);
     match stanza.kind {
-        Kind::Presence(PresenceType::Available) => on_available(user, index, stanza, cx),
-        Kind::Presence(PresenceType::Unavailable) => on_unavailable(user, index, stanza, cx),
+        Kind::Presence(PresenceType::Available) => on_available(user, index, stanza, from, &bytes, cx),
+        Kind::Presence(PresenceType::Unavailable) => on_unavailable(user, index, &from, &bytes, cx),
         _ => OwnPresence::Nothing,
     }
 }
 
-fn on_available(user: &mut User, index: usize, stanza: &Stanza<'_>, cx: &mut Cx) -> OwnPresence {
+fn on_available(
+    user: &mut User,
+    index: usize,
+    stanza: &Stanza<'_>,
+    from: Jid,
+    bytes: &Arc<[u8]>,
+    cx: &mut Cx,
+) -> OwnPresence {
     let Some(priority) = priority(stanza.view) else {
-        let (from, id) = (user.jid.clone(), stanza.view.id());
-        refuse_presence(user, index, from.as_str(), id.as_deref(), &Condition::BadRequest.into(), cx);
+        let (own, id) = (user.jid.clone(), stanza.view.id());
+        refuse_presence(user, index, own.as_str(), id.as_deref(), &Condition::BadRequest.into(), cx);
         return OwnPresence::Nothing;
     };
-    let from = user.full_jid(index);
     let first = !user.is_available();
-    let bytes = stamped(stanza, from.as_str(), None);
     let resource = &mut user.resources[index];
     let before = resource.presence.replace(bytes.clone()).map(|_| resource.priority);
     resource.priority = priority;
-    broadcast(user, cx, &from, &bytes);
-    to_own(user, cx, &from, &bytes);
+    broadcast(user, cx, &from, bytes);
+    to_own(user, cx, &from, bytes);
     match before {
         None => {
-            probe(user, cx, if first { user.jid.to_jid() } else { from });
+            probe(user, cx, &if first { user.jid.to_jid() } else { from });
             greet(user, index, cx);
             OwnPresence::BecameAvailable
         }
@@ -75,17 +88,15 @@ fn on_available(user: &mut User, index: usize, stanza: &Stanza<'_>, cx: &mut Cx)
     }
 }
 
-fn on_unavailable(user: &mut User, index: usize, stanza: &Stanza<'_>, cx: &mut Cx) -> OwnPresence {
-    let from = user.full_jid(index);
-    let bytes = stamped(stanza, from.as_str(), None);
+fn on_unavailable(user: &mut User, index: usize, from: &Jid, bytes: &Arc<[u8]>, cx: &mut Cx) -> OwnPresence {
     let resource = &mut user.resources[index];
     let was_available = resource.presence.take().is_some();
     let directed = std::mem::take(&mut resource.directed);
-    leave(user, cx, &from, &bytes, was_available, &directed);
+    leave(user, cx, from, bytes, was_available, &directed);
     if !was_available {
         return OwnPresence::Nothing;
     }
-    if let Some(copy) = readdressed(&bytes, from.as_str()) {
+    if let Some(copy) = readdressed(bytes, from.as_str()) {
         user.resources[index].send(cx, &copy, None, Urgency::CanWait(from.as_str()));
     }
     OwnPresence::BecameUnavailable
@@ -93,7 +104,13 @@ fn on_unavailable(user: &mut User, index: usize, stanza: &Stanza<'_>, cx: &mut C
 
 /// A client sends presence to somebody (§4.6): available and unavailable only. Who may not see the user's broadcasts
 /// is remembered, because the server owes it an `unavailable` in the end.
-pub fn on_directed(user: &mut User, resource: ResourceId, stanza: &Stanza<'_>, cx: &mut Cx) {
+pub fn on_directed(
+    user: &mut User,
+    resource: ResourceId,
+    stanza: &Stanza<'_>,
+    lang: Option<&str>,
+    cx: &mut Cx,
+) {
     let (Some(index), Some(to)) = (user.index(resource), stanza.to) else { return };
     let sees_broadcasts = user.resources[index].presence.is_some() && may_see(user, to);
     let directed = &mut user.resources[index].directed;
@@ -118,7 +135,7 @@ pub fn on_directed(user: &mut User, resource: ResourceId, stanza: &Stanza<'_>, c
         _ => return,
     }
     let from = user.full_jid(index);
-    let bytes = stamped(stanza, from.as_str(), Some(to.as_str()));
+    let bytes = stamped(stanza, from.as_str(), Some(to.as_str()), lang);
     post(cx, from, to.to_owned(), &bytes);
 }
 
@@ -144,7 +161,7 @@ pub fn on_inbound(user: &mut User, stanza: &Stanza<'_>, cx: &mut Cx) {
     if !user.is_available() {
         return;
     }
-    let bytes = stamped(stanza, stanza.from.as_str(), Some(user.jid.as_str()));
+    let bytes = stamped(stanza, stanza.from.as_str(), Some(user.jid.as_str()), None);
     if kind != PresenceType::Error && user.awaits_turn(stanza.from.bare()) {
         change::enqueue(user, Change::Presence { from: stanza.from.to_owned(), stanza: bytes }, cx);
     } else {
@@ -154,7 +171,7 @@ pub fn on_inbound(user: &mut User, stanza: &Stanza<'_>, cx: &mut Cx) {
 
 fn on_probe(user: &mut User, stanza: &Stanza<'_>, cx: &mut Cx) {
     let asker = stanza.from;
-    if user.blocked.blocks(asker) {
+    if user.blocks(asker) {
         return;
     }
     if !may_see(user, asker) {
@@ -181,7 +198,7 @@ fn on_probe(user: &mut User, stanza: &Stanza<'_>, cx: &mut Cx) {
 
 /// The last presence of each available resource goes to a contact who may see it from now on (§3.1.5).
 pub(super) fn send_current(user: &User, contact: &Jid, cx: &mut Cx) {
-    if user.blocked.blocks(contact.as_ref()) {
+    if user.blocks(contact.as_ref()) {
         return;
     }
     for (index, resource) in user.resources.iter().enumerate() {
@@ -193,7 +210,7 @@ pub(super) fn send_current(user: &User, contact: &Jid, cx: &mut Cx) {
 
 /// Each available resource becomes unavailable for a contact who may not see it from now on (§3.2.2, §3.3.3).
 pub(super) fn send_unavailable(user: &User, contact: &Jid, cx: &mut Cx) {
-    if user.blocked.blocks(contact.as_ref()) {
+    if user.blocks(contact.as_ref()) {
         return;
     }
     for (index, _) in user.resources.iter().enumerate().filter(|(_, r)| r.presence.is_some()) {
@@ -206,7 +223,7 @@ pub(super) fn send_unavailable(user: &User, contact: &Jid, cx: &mut Cx) {
 /// Whether the user's broadcasts reach this address.
 fn may_see(user: &User, jid: JidRef<'_>) -> bool {
     let bare = jid.bare();
-    user.jid == bare || user.roster.subscription(bare.as_str()).from() && !user.blocked.blocks(jid)
+    user.jid == bare || user.roster.subscription(bare.as_str()).from() && !user.blocks(jid)
 }
 
 /// `unavailable` for everybody who saw the resource. Who is both a subscriber and a receiver of directed presence gets
@@ -228,7 +245,7 @@ fn broadcast(user: &User, cx: &mut Cx, from: &Jid, bytes: &Arc<[u8]>) {
     for contact in user.roster.subscribers() {
         // A stored JID that is none can only come from outside this code; it has nobody behind it.
         if let Ok(to) = Jid::parse(contact)
-            && !user.blocked.blocks(to.as_ref())
+            && !user.blocks(to.as_ref())
         {
             post(cx, from.clone(), to, bytes);
         }
@@ -247,11 +264,11 @@ fn to_own(user: &mut User, cx: &mut Cx, from: &Jid, bytes: &[u8]) {
 }
 
 /// Asks for the presence of those whom the user may see (§4.3.1).
-fn probe(user: &User, cx: &mut Cx, from: Jid) {
+fn probe(user: &User, cx: &mut Cx, from: &Jid) {
     let bytes = presence(PresenceType::Probe, from.as_str(), None, None);
     for contact in user.roster.subscriptions() {
         if let Ok(to) = Jid::parse(contact)
-            && !user.blocked.blocks(to.as_ref())
+            && !user.blocks(to.as_ref())
         {
             post(cx, from.clone(), to, &bytes);
         }

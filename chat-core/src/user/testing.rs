@@ -80,14 +80,14 @@ impl Kit {
         let cx = &mut self.cx;
         with_stanza(text, from.as_str(), to.as_deref(), |stanza| match stanza.to {
             _ if stanza.kind.is_subscription() => {
-                change::outbound(user, resource, stanza, cx);
+                change::outbound(user, resource, stanza, None, cx);
                 None
             }
             Some(_) => {
-                presence::on_directed(user, resource, stanza, cx);
+                presence::on_directed(user, resource, stanza, None, cx);
                 None
             }
-            None => Some(presence::on_own(user, resource, stanza, cx)),
+            None => Some(presence::on_own(user, resource, stanza, None, cx)),
         })
     }
 
@@ -139,8 +139,7 @@ impl Kit {
     /// Carries envelopes between these users and commits their changes until nothing happens any more, as an engine
     /// would.
     pub(super) fn settle(&mut self, users: &mut [&mut User]) {
-        loop {
-            let before = self.cx.outputs.len() + self.cx.local.len();
+        while !self.cx.local.is_empty() || users.iter().any(|u| u.underway.is_some()) {
             for user in users.iter_mut().filter(|u| u.underway.is_some()) {
                 change::on_stored(user, Ok(StoreDone::Done), &mut self.cx);
             }
@@ -150,9 +149,6 @@ impl Kit {
                 let text = std::str::from_utf8(&envelope.stanza).unwrap();
                 let (from, to) = (envelope.from.as_str(), envelope.to.as_str());
                 with_stanza(text, from, Some(to), |stanza| self.deliver(user, stanza));
-            }
-            if before == 0 {
-                return;
             }
         }
     }

@@ -20,6 +20,7 @@ struct Client {
     worker: usize,
     conn: ConnId,
     open: bool,
+    stalled: bool,
     framer: Framer,
     partial: Vec<u8>,
     received: VecDeque<String>,
@@ -98,6 +99,7 @@ impl Stage {
                 let (worker, conn) = (client.worker, client.conn);
                 self.input(worker, Input::Closed { conn });
             }
+            "stall" => self.client(rest)?.stalled = true,
             "wait" => self.wait(rest.parse().map_err(|_| "how many milliseconds?")?),
             "store" => self.props.down = rest == "down",
             "crash" => self.crash(),
@@ -200,6 +202,7 @@ impl Stage {
             worker,
             conn,
             open: true,
+            stalled: false,
             framer: Framer::default(),
             partial: Vec::new(),
             received: VecDeque::new(),
@@ -295,6 +298,10 @@ impl Stage {
     fn turn(&mut self, worker: usize) -> bool {
         let mut busy = false;
         while let Some(conn) = self.engines[worker].poll_dirty() {
+            if self.clients.values().any(|c| c.conn == conn && c.worker == worker && c.stalled) {
+                self.engines[worker].sent(self.now, conn, 0);
+                continue;
+            }
             busy = true;
             let mut slices: [&[u8]; 64] = [&[]; 64];
             let n = self.engines[worker].outgoing(conn, &mut slices);

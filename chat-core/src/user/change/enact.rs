@@ -14,6 +14,9 @@ use crate::user::roster_iq::{push_item, reply};
 use crate::user::subscription::{self, Kind, Outcome, SendPresence};
 use crate::user::user_record::{Asked, Change, Next, User};
 
+#[cfg(test)]
+mod tests;
+
 /// The first change is made. `next` is what it makes of the record; `None` if that stays as it is.
 pub(super) fn enact(user: &mut User, next: Option<Next>, change: Change, cx: &mut Cx) {
     match change {
@@ -153,12 +156,15 @@ fn audience(user: &User, after: &Blocked) -> Vec<Jid> {
     all
 }
 
-/// Receivers of directed presence who are blocked from now on get the `unavailable` that the server owes them.
+/// Receivers of directed presence who are blocked from now on get the `unavailable` that the server owes them. A block
+/// never concerns the user's own resources (XEP-0191 §5).
 fn forget_directed(user: &mut User, after: &Blocked, cx: &mut Cx) {
+    let own = user.jid.clone();
     for index in 0..user.resources.len() {
         let from = user.full_jid(index);
         let directed = &mut user.resources[index].directed;
-        let gone: Vec<Jid> = directed.extract_if(.., |jid| after.blocks(jid.as_ref())).collect();
+        let gone: Vec<Jid> =
+            directed.extract_if(.., |jid| after.blocks(jid.as_ref()) && own != jid.bare()).collect();
         if gone.is_empty() {
             continue;
         }

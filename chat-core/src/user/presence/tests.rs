@@ -55,6 +55,21 @@ fn initial_presence_is_broadcast_and_probes() {
     );
 }
 
+/// RFC 6120 §8.1.5: what has no language has that of its stream.
+#[test]
+fn the_language_of_the_stream_is_kept() {
+    let mut kit = Kit::new();
+    let mut juliet = juliet(&mut kit);
+    let resource = juliet.resources[0].id;
+    with_stanza("<presence><status>Oh</status></presence>", "juliet@example.com/balcony", None, |stanza| {
+        on_own(&mut juliet, resource, stanza, Some("it"), &mut kit.cx);
+    });
+    assert_eq!(
+        kit.posted()[0],
+        "benvolio@example.net: <presence from='juliet@example.com/balcony' xml:lang='it'><status>Oh</status></presence>"
+    );
+}
+
 /// §4.2.2 between the user's own resources, and the probe of a further one from its full JID.
 #[test]
 fn own_resources_see_each_other() {
@@ -336,6 +351,9 @@ fn probes_are_answered_for_those_who_may_know() {
     // XEP-0191 §3: the blocked are not answered at all.
     juliet.blocked = Blocked::new(1, vec!["romeo@example.net".parse().unwrap()]);
     assert!(probe(&mut kit, &mut juliet, "romeo@example.net", "juliet@example.com").is_empty());
+    // §5: a block never concerns the user's own resources.
+    juliet.blocked = Blocked::new(2, vec!["example.com".parse().unwrap()]);
+    assert_eq!(probe(&mut kit, &mut juliet, chamber, "juliet@example.com").len(), 2);
 }
 
 /// XEP-0191 §3.3: the blocked get no presence and are not asked for theirs.
