@@ -189,18 +189,21 @@ impl Engine {
             }
             resource.send(&mut self.cx, &bytes, flight, urgency);
         }
-        self.stanza = bytes;
         self.cx.settled(settle);
-        self.close_overfull(id);
         if message && let Some(user) = self.users.get_mut(id) {
+            // What came late is told to be late (XEP-0203) in copies, too.
+            let late = if meta.delayed { scan(&bytes, &StreamNs::client(), &OWN).ok() } else { None };
+            let stanza = Stanza { view: late.as_ref().unwrap_or(stanza.view), ..*stanza };
             let mut at = Handle { cx: &mut self.cx, user, resource: None };
-            self.host.on_delivered(stanza, Some(resources), &mut at);
+            self.host.on_delivered(&stanza, Some(resources), &mut at);
         }
+        self.stanza = bytes;
+        self.close_overfull(id);
         self.arm_user(id);
     }
 
     /// A client that neither acknowledges nor reads what it gets: its connection is closed, its session waits.
-    fn close_overfull(&mut self, id: UserId) {
+    pub(super) fn close_overfull(&mut self, id: UserId) {
         let Some(user) = self.users.get_mut(id) else { return };
         let Some(resource) = user.resources.iter().find(|r| r.is_overfull(&self.cx)) else { return };
         match resource.conn {

@@ -46,6 +46,8 @@ impl Engine {
                 return self.cx.settled(settle);
             }
         }
+        // Extensions may have given something to the sender's other resources.
+        self.close_overfull(seat.user);
         if let Kind::Presence(kind) = stanza.kind {
             self.presence_to(seat, stanza, kind, lang);
             return self.cx.settled(settle);

@@ -117,7 +117,8 @@ impl Engine {
         result: AccountResult,
     ) {
         let Some(user) = self.users.get_mut(user) else { return };
-        let head = Head { from: None, to: Some(reply.to.as_str()), id: reply.id.as_deref() };
+        let from = reply.from.as_ref().map(|from| from.as_str());
+        let head = Head { from, to: Some(reply.to.as_str()), id: reply.id.as_deref() };
         let mut out = Vec::new();
         let removed = result.is_ok() && reply.removes;
         match result {

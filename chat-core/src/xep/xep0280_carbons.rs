@@ -10,7 +10,7 @@
 //! - Errors name no message, so those of bare JIDs of accounts and rooms are copied: they answer what was sent to a
 //!   bare JID, as conversations are. `urn:xmpp:carbons:rules:0` promises more (§6.2) and is not announced.
 
-use crate::base::Key;
+use crate::effect::Cx;
 use crate::ext::{Answer, Asked, At, Extension, Flow, Iq, Wants};
 use crate::jid::JidRef;
 use crate::route::decision::Resources;
@@ -109,15 +109,13 @@ fn is_eligible(stanza: &Stanza<'_>, kind: MessageType, inbound: bool) -> bool {
             _ => {}
         }
     }
-    if room && is_invitation(view) {
-        return true;
-    }
+    // The room itself sends private messages to all of a user's resources that are in it.
+    let from_room = room && inbound && stanza.to.is_some_and(JidRef::is_full);
     match kind {
+        MessageType::Chat => !from_room || is_invitation(view),
+        MessageType::Normal if from_room => is_invitation(view),
+        MessageType::Normal => conversation || room && is_invitation(view),
         MessageType::Groupchat => false,
-        // The room itself sends private messages to all of a user's resources that are in it.
-        _ if room && inbound && stanza.to.is_some_and(JidRef::is_full) => false,
-        MessageType::Chat => true,
-        MessageType::Normal => conversation,
         MessageType::Headline => view.children().any(|c| CONVERSATION.contains(&c.ns)),
         MessageType::Error => inbound && stanza.from.is_bare() && stanza.from.local().is_some(),
     }
@@ -134,11 +132,10 @@ fn copy(
     stanza: &Stanza<'_>,
     direction: &str,
     user: &mut User,
-    cx: &mut crate::effect::Cx,
+    cx: &mut Cx,
     chosen: impl Fn(usize, &Resource) -> bool,
 ) {
     let tail = wrapped(stanza, direction);
-    let no_flight: Option<Key> = None;
     let User { resources, jid, .. } = user;
     let mut out = Vec::new();
     for (_, resource) in resources.iter_mut().enumerate().filter(|(i, r)| r.carbons && chosen(*i, r)) {
@@ -147,7 +144,7 @@ fn copy(
         put_attr(&mut out, "from", jid.as_str());
         put_attr(&mut out, "to", jid.join(&resource.name).as_str());
         out.extend_from_slice(&tail);
-        resource.send(cx, &out, no_flight, Urgency::Now);
+        resource.send(cx, &out, None, Urgency::Now);
     }
 }
 

@@ -131,6 +131,7 @@ fn conversations_are_copied_and_nothing_else() {
         ("type='headline'", body, false, false),
         ("type='headline'", receipt, true, true),
         ("type='groupchat'", body, false, false),
+        ("type='groupchat'", mediated, false, false),
         ("type='groupchat'", state, false, false),
         ("type='error'", body, false, true),
     ] {
@@ -163,6 +164,10 @@ fn rooms_send_private_messages_themselves() {
     );
     bench.deliver(&mut Carbons, &from_participant, &["cellar"]);
     assert_eq!(who(&mut bench), NOBODY);
+    let invitation = "<message from='room@muc.capulet.example' to='romeo@montague.example/cellar'>\
+        <x xmlns='http://jabber.org/protocol/muc#user'><invite from='juliet@capulet.example'/></x></message>";
+    bench.deliver(&mut Carbons, invitation, &["cellar"]);
+    assert_eq!(who(&mut bench), ["orchard", "garden"]);
 }
 
 #[test]
@@ -229,7 +234,6 @@ fn a_copy_stands_on_its_own() {
     assert!(inner.child("x", "urn:q").unwrap().has_child("message", "jabber:server"));
 }
 
-/// What happens between two clients is not held back for a third because it looks at nothing (XEP-0352).
 #[test]
 fn addresses_are_escaped() {
     let mut bench = Bench::new();
