@@ -1,13 +1,29 @@
 //! The outside world of the chat engine: runtimes, sockets, TLS, storage and authentication.
 //!
 //! `chat-core` is pure: it is told what time it is and which bytes arrived, and says what it wants done. This crate
-//! does it. Each folder is usable, and tested, without the ones that come after it:
+//! does it. Whoever embeds a chat server begins with [`server`]. The other folders are usable, and tested, without it:
 //!
 //! - [`auth`]: who may log in, by accounts, tokens, a service, or anonymously;
+//! - [`net`]: sockets, timers and threads, the same on every runtime; the in-memory transport;
 //! - [`proxy`]: the PROXY protocol, from the balancers that are trusted;
 //! - [`spawn`]: where asynchronous services run;
 //! - [`store`]: users, rosters, block lists, credentials and waiting messages, in memory or in SQLite;
 //! - `tls` (feature `rustls`): TLS as a pipe from bytes to bytes, without a socket.
+//!
+//! A private one, `worker`, is the loop that drives an engine: every connection of a server lives in it.
+//!
+//! ```
+//! use chat_net::server::{Domain, Listener, Server};
+//!
+//! // Accounts and messages in memory, and logins without TLS: for a test, not for the world.
+//! let server = Server::builder()
+//!     .domain(Domain::new("localhost").plaintext(true).registration(true))
+//!     .listen(Listener::Clients, "127.0.0.1:0".parse()?)
+//!     .start()?;
+//! println!("clients connect to {:?}", server.local_addr(Listener::Clients));
+//! server.shutdown_blocking();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # Features
 //!
@@ -28,8 +44,14 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+#[cfg(any(feature = "async-std", feature = "tokio"))]
+pub mod net;
 pub mod proxy;
+#[cfg(any(feature = "async-std", feature = "tokio"))]
+pub mod server;
 pub mod spawn;
 pub mod store;
 #[cfg(feature = "rustls")]
 pub mod tls;
+#[cfg(any(feature = "async-std", feature = "tokio"))]
+mod worker;

@@ -19,6 +19,8 @@ pub struct Settings {
     /// Makes the salts of users that do not exist; the same on every worker and across restarts, so that nobody
     /// finds out who exists (RFC 5802 §9).
     pub fake_salt_key: [u8; 16],
+    /// The driver has TLS to offer: STARTTLS is among the features.
+    pub starttls: bool,
     /// The name of the software, for XEP-0092.
     pub software: &'static str,
     /// Its version.
@@ -79,6 +81,7 @@ impl Settings {
             workers: 1,
             home_key,
             fake_salt_key,
+            starttls: true,
             software: "chat",
             version: env!("CARGO_PKG_VERSION"),
             extensions_disabled: Vec::new(),

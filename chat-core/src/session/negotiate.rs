@@ -105,7 +105,7 @@ pub fn on_header(session: &mut Session, cx: &mut Cx, bytes: &[u8]) -> Ask {
     let list: Vec<&'static str> = offered(session, cx).into_iter().map(|m| m.name()).collect();
     let register = domain(session, cx).registration && (session.secure || domain(session, cx).plaintext);
     let exporter = session.tls.as_ref().is_some_and(|t| t.exporter.is_some());
-    let features = match session.secure {
+    let features = match session.secure || !cx.settings.starttls {
         false => Features::Tls { mechanisms: &list, register },
         true => Features::Auth { mechanisms: &list, exporter, register },
     };
@@ -152,7 +152,8 @@ pub fn on_element(session: &mut Session, cx: &mut Cx, bytes: &[u8]) -> Ask {
 }
 
 fn before_auth(session: &mut Session, cx: &mut Cx, element: &Element) -> Ask {
-    if element.is("starttls", ns::TLS) && !session.secure && matches!(session.phase, Phase::Open) {
+    let starttls = cx.settings.starttls && !session.secure;
+    if element.is("starttls", ns::TLS) && starttls && matches!(session.phase, Phase::Open) {
         cx.wires.write(session.conn, b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
         session.phase = Phase::Securing;
         cx.wires.then(session.conn, Then::StartTls, &mut cx.outputs);

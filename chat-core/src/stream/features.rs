@@ -12,7 +12,7 @@ pub enum Features<'a> {
         /// Whether in-band registration is open (XEP-0077 §5).
         register: bool,
     },
-    /// Before authentication.
+    /// Before authentication, under TLS or where there is none to be had.
     Auth {
         /// Names of the SASL mechanisms, in the order of our preference.
         mechanisms: &'a [&'static str],

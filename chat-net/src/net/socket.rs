@@ -1,0 +1,134 @@
+//! A connected socket.
+
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, TcpStream};
+use std::task::{Context, Poll, ready};
+
+use super::{MemoryEnd, Runtime};
+
+/// A connection as a worker sees it: it is read and written when it is ready, else it wakes.
+pub(crate) enum Socket {
+    #[cfg(feature = "tokio")]
+    Tokio(tokio::net::TcpStream),
+    #[cfg(feature = "async-std")]
+    AsyncIo(async_io::Async<TcpStream>),
+    Memory(MemoryEnd),
+}
+
+/// A connection without a reactor, on its way to another worker. It is non-blocking.
+#[derive(Debug)]
+pub(crate) enum Detached {
+    Tcp(TcpStream),
+    Memory(MemoryEnd),
+}
+
+impl Socket {
+    /// Registers with the reactor of the worker whose turn this is.
+    ///
+    /// # Errors
+    /// The reactor refuses it: out of memory or of watches.
+    pub(crate) fn attach(from: Detached, runtime: Runtime) -> io::Result<Socket> {
+        match (from, runtime) {
+            (Detached::Memory(end), _) => Ok(Socket::Memory(end)),
+            #[cfg(feature = "tokio")]
+            (Detached::Tcp(stream), Runtime::Tokio) => {
+                tokio::net::TcpStream::from_std(stream).map(Socket::Tokio)
+            }
+            #[cfg(feature = "async-std")]
+            (Detached::Tcp(stream), Runtime::AsyncStd) => {
+                async_io::Async::new_nonblocking(stream).map(Socket::AsyncIo)
+            }
+        }
+    }
+
+    /// Leaves the reactor.
+    ///
+    /// # Errors
+    /// The reactor cannot let go of it; the connection is lost.
+    pub(crate) fn detach(self) -> io::Result<Detached> {
+        match self {
+            #[cfg(feature = "tokio")]
+            Socket::Tokio(stream) => stream.into_std().map(Detached::Tcp),
+            #[cfg(feature = "async-std")]
+            Socket::AsyncIo(stream) => stream.into_inner().map(Detached::Tcp),
+            Socket::Memory(end) => Ok(Detached::Memory(end)),
+        }
+    }
+
+    /// Reads what is there; 0: the peer has closed its half. `Pending`: nothing is there, and the waker of `cx` will be
+    /// called when that changes.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            #[cfg(feature = "tokio")]
+            Socket::Tokio(stream) => {
+                // This way a partial read clears the readiness, and the next poll costs no system call.
+                let mut buffer = tokio::io::ReadBuf::new(buffer);
+                ready!(tokio::io::AsyncRead::poll_read(std::pin::Pin::new(stream), cx, &mut buffer))?;
+                Poll::Ready(Ok(buffer.filled().len()))
+            }
+            #[cfg(feature = "async-std")]
+            Socket::AsyncIo(stream) => loop {
+                match io::Read::read(&mut stream.get_ref(), buffer) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(stream.poll_readable(cx))?;
+                    }
+                    result => return Poll::Ready(result),
+                }
+            },
+            Socket::Memory(end) => end.poll_read(cx, buffer),
+        }
+    }
+
+    /// After a read that did not fill its buffer: asks to be woken when there is more. Returns whether there may be
+    /// more now, in which case nothing was asked.
+    pub(crate) fn more(&mut self, cx: &mut Context<'_>) -> bool {
+        match self {
+            #[cfg(feature = "tokio")]
+            Socket::Tokio(stream) => stream.poll_read_ready(cx).is_ready(),
+            #[cfg(feature = "async-std")]
+            // The first answer may be about the event that led to this read, which the reactor has not heard of.
+            Socket::AsyncIo(stream) => {
+                stream.poll_readable(cx).is_ready() && stream.poll_readable(cx).is_ready()
+            }
+            Socket::Memory(end) => end.poll_readable(cx).is_ready(),
+        }
+    }
+
+    /// Writes as much as fits. `Pending`: nothing fits, and the waker of `cx` will be called when that changes.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            #[cfg(feature = "tokio")]
+            Socket::Tokio(stream) => {
+                tokio::io::AsyncWrite::poll_write_vectored(std::pin::Pin::new(stream), cx, slices)
+            }
+            #[cfg(feature = "async-std")]
+            Socket::AsyncIo(stream) => loop {
+                match io::Write::write_vectored(&mut stream.get_ref(), slices) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(stream.poll_writable(cx))?;
+                    }
+                    result => return Poll::Ready(result),
+                }
+            },
+            Socket::Memory(end) => end.poll_write(cx, slices),
+        }
+    }
+
+    /// Tells the peer that nothing more comes. What was written before still arrives.
+    pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
+        match self {
+            #[cfg(feature = "tokio")]
+            Socket::Tokio(stream) => socket2::SockRef::from(&*stream).shutdown(Shutdown::Write),
+            #[cfg(feature = "async-std")]
+            Socket::AsyncIo(stream) => stream.get_ref().shutdown(Shutdown::Write),
+            Socket::Memory(end) => {
+                end.shutdown_write();
+                Ok(())
+            }
+        }
+    }
+}

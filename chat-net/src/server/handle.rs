@@ -1,0 +1,205 @@
+//! The handle of a running server.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chat_core::engine::{Command, KickReason};
+use chat_core::jid::BareJid;
+use chat_core::session::Listener;
+
+use super::{Events, Life};
+use crate::net::{Detached, MemoryStream, block_on, pair};
+use crate::worker::{Letter, Shared};
+
+/// Commands and new connections that may wait at one worker.
+const LETTERS_MAX: usize = 65_536;
+
+/// The handle of a running server; clones are handles of the same. The server runs on when all are dropped, until its
+/// process or its runtime ends.
+#[derive(Clone)]
+pub struct ServerHandle {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) shared: Arc<Shared>,
+    pub(super) life: Arc<Life>,
+    pub(super) addresses: Vec<(Listener, SocketAddr)>,
+    /// Connections cannot be accepted for now.
+    pub(super) troubled: Arc<AtomicBool>,
+}
+
+/// The server has ended, or is about to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server is shutting down")]
+pub struct Gone;
+
+/// Why a stanza was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// See [`Gone`].
+    #[error("the server is shutting down")]
+    Gone,
+    /// So much waits already that it is better to wait, too.
+    #[error("the server is overloaded")]
+    Busy,
+}
+
+/// What a server counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Connections now, of all kinds and in all phases.
+    pub connections: usize,
+    /// TCP connections accepted so far.
+    pub accepted: u64,
+    /// Connections that moved from the worker that accepted them to their user's so far.
+    pub moved: u64,
+    /// Panics of workers so far; each has closed the connections of one worker.
+    pub panics: u64,
+}
+
+impl ServerHandle {
+    pub(super) fn new(inner: Inner) -> ServerHandle {
+        ServerHandle { inner: Arc::new(inner) }
+    }
+
+    /// What the server listens on, in the order the listeners were given.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[(Listener, SocketAddr)] {
+        &self.inner.addresses
+    }
+
+    /// The first address of a kind of listener.
+    #[must_use]
+    pub fn local_addr(&self, kind: Listener) -> Option<SocketAddr> {
+        self.inner.addresses.iter().find(|(listener, _)| *listener == kind).map(|(_, address)| *address)
+    }
+
+    /// Sends a stanza as a component of this server would: one `<message/>`, `<presence/>` or `<iq/>` with `to`, and
+    /// with a `from` of a domain served. One that is none is dropped with an [event](super::ServerEvent).
+    ///
+    /// # Errors
+    /// Nothing was sent.
+    pub fn send(&self, stanza: impl Into<Arc<[u8]>>) -> Result<(), SendError> {
+        let inboxes = &self.inner.shared.inboxes;
+        if self.inner.life.is_stopping() {
+            return Err(SendError::Gone);
+        }
+        // The first worker finds the way to all others, and so keeps the order.
+        if inboxes[0].len() >= LETTERS_MAX {
+            return Err(SendError::Busy);
+        }
+        inboxes[0].post(Letter::Command(Command::Send { stanza: stanza.into() }));
+        Ok(())
+    }
+
+    /// Closes the sessions of an account (stream error `policy-violation`).
+    pub fn kick(&self, user: &BareJid) {
+        let home = self.inner.shared.settings.home(user.as_str());
+        let kick = Command::Kick { user: user.clone(), reason: KickReason::Operator };
+        self.inner.shared.inboxes[usize::from(home.0)].post(Letter::Command(kick));
+    }
+
+    /// What happens from now on. May be called several times; each has its own events.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.inner.shared.events.watch()
+    }
+
+    /// A connection inside the process, as if it had arrived at a listener of this kind; there need not be one. Its
+    /// peer counts as 127.0.0.1.
+    ///
+    /// # Errors
+    /// The server is shutting down, or has no TLS for this kind of listener.
+    pub fn connect_memory(&self, listener: Listener) -> Result<MemoryStream, Gone> {
+        let shared = &self.inner.shared;
+        if self.inner.life.is_stopping() || (listener == Listener::ClientsTls && shared.tls.is_none()) {
+            return Err(Gone);
+        }
+        let (client, server) = pair();
+        let n = shared.accepted.fetch_add(1, Ordering::Relaxed);
+        let index = usize::try_from(n).unwrap_or(0) % shared.inboxes.len();
+        shared.inboxes[index].post(Letter::Accepted {
+            socket: Detached::Memory(server),
+            listener,
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            proxied: false,
+        });
+        Ok(MemoryStream::new(client))
+    }
+
+    /// Whether traffic should come here: not shutting down, connections can be accepted, every worker is there, and
+    /// the store takes writes.
+    #[must_use]
+    pub fn healthy(&self) -> bool {
+        let shared = &self.inner.shared;
+        !self.inner.life.is_stopping()
+            && !self.inner.troubled.load(Ordering::Relaxed)
+            && !shared.counters.iter().any(|worker| worker.gone.load(Ordering::Relaxed))
+            && shared.store.healthy()
+    }
+
+    /// The counters as of now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let shared = &self.inner.shared;
+        let counters = &shared.counters;
+        Stats {
+            connections: counters.iter().map(|worker| worker.connections.load(Ordering::Relaxed)).sum(),
+            accepted: shared.accepted.load(Ordering::Relaxed),
+            moved: counters.iter().map(|worker| worker.moved.load(Ordering::Relaxed)).sum(),
+            panics: counters.iter().map(|worker| worker.panics.load(Ordering::Relaxed)).sum(),
+        }
+    }
+
+    /// Takes new certificates for the connections to come; those that exist go on with theirs.
+    ///
+    /// # Errors
+    /// What is wrong with the settings; those in force stay. A server without TLS cannot be given any.
+    #[cfg(feature = "rustls")]
+    pub fn reload_tls(&self, config: &crate::tls::TlsConfig) -> Result<(), crate::tls::TlsError> {
+        match &self.inner.shared.tls {
+            Some(tls) => tls.reload(config),
+            None => Err(crate::tls::TlsError::Setup("this server was started without TLS".into())),
+        }
+    }
+
+    /// Ends the server in good order: it stops listening, closes every stream with `system-shutdown`, stores what its
+    /// clients have not acknowledged, closes the store. Ready when nothing is left; may be called several times. The
+    /// end begins with the call, and goes on if the future is dropped.
+    pub fn shutdown(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.begin_shutdown();
+        self.closed()
+    }
+
+    /// The same for a thread that may block: not for use inside a runtime.
+    pub fn shutdown_blocking(&self) {
+        block_on(self.shutdown());
+    }
+
+    /// Ready when the server has ended, whoever asked for it.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
+        let life = self.inner.life.clone();
+        poll_fn(move |cx| life.poll_end(cx))
+    }
+
+    pub(super) fn begin_shutdown(&self) {
+        if self.inner.life.stop() {
+            for inbox in &self.inner.shared.inboxes {
+                inbox.post(Letter::Command(Command::Shutdown));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle")
+            .field("addresses", &self.inner.addresses)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,221 @@
+//! What reaches a worker from outside its own turn: readiness of its connections, and letters from other threads.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
+
+use chat_core::base::{Key, RequestId, WorkerId};
+use chat_core::effect::{AccountResult, Mail, StoreResult};
+use chat_core::engine::Command;
+use chat_core::session::Listener;
+
+use super::conn::Parcel;
+use crate::net::Detached;
+
+/// A letter to a worker.
+pub(crate) enum Letter {
+    /// A new connection.
+    Accepted {
+        socket: Detached,
+        listener: Listener,
+        peer: IpAddr,
+        /// The peer is a trusted proxy: a PROXY header comes first.
+        proxied: bool,
+    },
+    /// A connection of another worker that is to live here now.
+    Adopt(Box<Parcel>),
+    /// Mail of another worker's engine.
+    Mail { from: WorkerId, batch: Vec<Mail> },
+    /// Answers of the store to the `run`-th engine of this worker.
+    Stored { run: u64, batch: Vec<(RequestId, StoreResult)> },
+    /// An answer of an authenticator, likewise.
+    Account { run: u64, id: RequestId, result: AccountResult },
+    /// A wish of the embedder.
+    Command(Command),
+    /// Nothing but a reason to look around.
+    Nudge,
+}
+
+/// The inbox of one worker. Whoever puts something in wakes the worker if it sleeps; all that is in it is taken at
+/// once.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    /// Mail in letters that have not been handled.
+    mail: AtomicUsize,
+}
+
+#[derive(Default)]
+struct State {
+    ready: Vec<Key>,
+    letters: VecDeque<Letter>,
+    /// There while the worker sleeps.
+    sleeper: Option<Waker>,
+    /// The worker has ended; nothing is taken any more.
+    closed: bool,
+}
+
+impl Inbox {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a letter in. A worker that has ended drops it.
+    pub(crate) fn post(&self, letter: Letter) {
+        if let Letter::Mail { batch, .. } = &letter {
+            self.mail.fetch_add(batch.len(), Ordering::Relaxed);
+        }
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            // Dropped out here: a letter may hold a socket or a waker's last reference.
+            return drop(letter);
+        }
+        state.letters.push_back(letter);
+        let sleeper = state.sleeper.take();
+        drop(state);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+
+    fn ready(&self, key: Key) {
+        let mut state = self.state();
+        state.ready.push(key);
+        let sleeper = state.sleeper.take();
+        drop(state);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+
+    /// Takes everything: ready connections are appended to `ready`, letters to `letters`.
+    pub(super) fn take(&self, ready: &mut VecDeque<Key>, letters: &mut VecDeque<Letter>) {
+        let mut state = self.state();
+        ready.extend(state.ready.drain(..));
+        if letters.is_empty() {
+            std::mem::swap(letters, &mut state.letters);
+        } else {
+            letters.append(&mut state.letters);
+        }
+    }
+
+    /// Goes to sleep unless something is there: then `false`.
+    pub(super) fn sleep(&self, waker: &Waker) -> bool {
+        let mut state = self.state();
+        if !state.ready.is_empty() || !state.letters.is_empty() {
+            return false;
+        }
+        if !state.sleeper.as_ref().is_some_and(|sleeper| sleeper.will_wake(waker)) {
+            state.sleeper = Some(waker.clone());
+        }
+        true
+    }
+
+    /// Letters that wait: for bounding what an embedder may pile up.
+    pub(crate) fn len(&self) -> usize {
+        self.state().letters.len()
+    }
+
+    /// Mail that waits or is being handled.
+    pub(super) fn mail(&self) -> usize {
+        self.mail.load(Ordering::Relaxed)
+    }
+
+    /// So much mail has been handled.
+    pub(super) fn mail_handled(&self, n: usize) {
+        self.mail.fetch_sub(n, Ordering::Relaxed);
+    }
+
+    /// The end: what is in it, and what comes later, is dropped.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        let (letters, ready) = (std::mem::take(&mut state.letters), std::mem::take(&mut state.ready));
+        drop(state);
+        drop((letters, ready));
+    }
+}
+
+/// The waker of one connection: puts it on its worker's ready list, once until it is served.
+pub(super) struct Wakeup {
+    inbox: Arc<Inbox>,
+    key: Key,
+    queued: AtomicBool,
+}
+
+impl Wakeup {
+    /// A connection that is on the list already, if `queued`.
+    pub(super) fn new(inbox: Arc<Inbox>, key: Key, queued: bool) -> Arc<Wakeup> {
+        Arc::new(Wakeup { inbox, key, queued: AtomicBool::new(queued) })
+    }
+
+    /// It is off the list: from now on it may be put on again.
+    pub(super) fn served(&self) {
+        self.queued.store(false, Ordering::Release);
+    }
+
+    /// Whether the caller may put it on the worker's own list.
+    pub(super) fn enqueue(&self) -> bool {
+        !self.queued.swap(true, Ordering::AcqRel)
+    }
+}
+
+impl Wake for Wakeup {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.enqueue() {
+            self.inbox.ready(self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wakeup_queues_once_until_it_is_served() {
+        let inbox = Arc::new(Inbox::default());
+        let key = Key { index: 3, generation: 1 };
+        let wakeup = Wakeup::new(inbox.clone(), key, false);
+        let waker = Waker::from(wakeup.clone());
+        let (mut ready, mut letters) = (VecDeque::new(), VecDeque::new());
+        assert!(inbox.sleep(Waker::noop()));
+        waker.wake_by_ref();
+        waker.wake_by_ref();
+        assert!(!inbox.sleep(Waker::noop()));
+        inbox.take(&mut ready, &mut letters);
+        waker.wake_by_ref();
+        inbox.take(&mut ready, &mut letters);
+        assert_eq!(ready, [key]);
+        wakeup.served();
+        waker.wake_by_ref();
+        inbox.take(&mut ready, &mut letters);
+        assert_eq!(ready, [key, key]);
+    }
+
+    #[test]
+    fn letters_keep_their_order_and_end_with_the_worker() {
+        let inbox = Inbox::default();
+        let mail = |n| Letter::Stored { run: n, batch: Vec::new() };
+        let (mut ready, mut letters) = (VecDeque::new(), VecDeque::new());
+        inbox.post(mail(0));
+        inbox.post(mail(1));
+        inbox.take(&mut ready, &mut letters);
+        inbox.post(mail(2));
+        assert_eq!(inbox.len(), 1);
+        inbox.take(&mut ready, &mut letters);
+        let runs: Vec<u64> =
+            letters.iter().map(|l| if let Letter::Stored { run, .. } = l { *run } else { 99 }).collect();
+        assert_eq!(runs, [0, 1, 2]);
+        inbox.close();
+        inbox.post(mail(3));
+        assert_eq!(inbox.len(), 0);
+    }
+}

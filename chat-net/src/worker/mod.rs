@@ -1,0 +1,283 @@
+//! A worker: one engine, its connections, and the turn that drives them.
+//!
+//! Owns: the connections of one worker with their sockets and TLS, the ready list, the inbox that other threads write
+//! into, and the engine. [`Worker`] is a future that may run anywhere and move between threads; nothing in it is shared
+//! but the inbox.
+//! In: readiness, accepted sockets, answers of stores and authenticators, mail of other workers, commands. Out: bytes
+//! on sockets, requests to stores and authenticators, mail, events.
+//! Invariants: a turn reads each ready connection once, hands what it read to the engine, carries out what the engine
+//! wants, writes each connection that has something to send, and only then waits; the clock is read once a turn; there
+//! is no task for each connection; a connection at rest owns no buffer; what the budget of a turn leaves stays on the
+//! ready list; a panic ends the connections of this worker and nothing else.
+//! Not here: what bytes mean (`chat_core::engine`), which runtime it is (`net/`), who starts and stops workers
+//! (`server/`).
+//! Follows DESIGN §7 (docs/ARCHITECTURE.md).
+
+mod clock;
+mod conn;
+mod effects;
+mod inbox;
+mod letters;
+mod read;
+mod secure;
+mod shared;
+mod write;
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use chat_core::base::{Key, Mono, Now, Slots, Span, WorkerId};
+use chat_core::engine::{Command, Engine, Input};
+
+pub(crate) use clock::Clock;
+use conn::{Conn, Phase};
+pub(crate) use inbox::{Inbox, Letter};
+pub(crate) use secure::Tls;
+use shared::WorkerEnd;
+pub(crate) use shared::{Counters, MakeExtension, Shared};
+
+use crate::net::Sleep;
+use crate::server::Member;
+use crate::store::StoreSink;
+
+/// Bytes of one read. Bodies of stanzas seldom reach it, and sixteen records of TLS fit.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// Reads in one turn. The rest waits on the ready list, so that what was read is answered soon.
+const READS_PER_TURN: usize = 256;
+/// Turns after which the reactor and other tasks have theirs, although there is work left.
+const TURNS_PER_POLL: usize = 4;
+/// Mail that may wait at another worker. Beyond it this one stops reading, so that its clients feel it.
+const MAIL_MAX: usize = 16 * 1024;
+/// How long reading stops then before it looks again.
+const MAIL_PAUSE: Span = Span::millis(2);
+/// How long a connection may take to send a PROXY header.
+const HEADER_TIMEOUT: Span = Span::secs(5);
+/// How long a closed connection may take to take its last bytes, and to close its own half.
+const LINGER: Span = Span::secs(2);
+/// Bytes that a closed connection may still send before it is cut off.
+const DROPPED_BYTES_MAX: usize = 1024 * 1024;
+
+/// One worker. Poll it until it ends: that is after [`Command::Shutdown`] was carried out by all workers of the server.
+pub(crate) struct Worker {
+    id: WorkerId,
+    shared: Arc<Shared>,
+    inbox: Arc<Inbox>,
+    engine: Engine,
+    /// Counts the engines of this worker: one more after each panic.
+    run: u64,
+    /// Where the store answers this engine.
+    sink: Arc<dyn StoreSink>,
+    conns: Slots<Conn>,
+    /// Connections that are ready.
+    list: VecDeque<Key>,
+    letters: VecDeque<Letter>,
+    /// Connections that have something to send which the engine does not know of: TLS handshakes.
+    driver_dirty: Vec<Key>,
+    /// Connections whose peers are gone.
+    ended: Vec<Key>,
+    /// Connections that a PROXY header is due on, by deadline.
+    headers: VecDeque<(Mono, Key)>,
+    /// Connections that close, by deadline.
+    closing: VecDeque<(Mono, Key)>,
+    scratch: Box<[u8]>,
+    ciphertext: Vec<u8>,
+    sleep: Sleep,
+    /// Shutdown was asked for: at this time it ends, ready or not.
+    stop_at: Option<Mono>,
+    /// Tells the server when this worker's engine has stopped, and when the worker is gone.
+    end: WorkerEnd,
+}
+
+/// What comes after a turn.
+enum Next {
+    /// There is nothing to do before something wakes.
+    Wait,
+    /// There is more to do.
+    Again,
+    /// The worker is done.
+    End,
+}
+
+impl Worker {
+    pub(crate) fn new(id: WorkerId, shared: Arc<Shared>, member: Member) -> Worker {
+        let inbox = shared.inboxes[usize::from(id.0)].clone();
+        let engine = shared.engine(id);
+        let sleep = Sleep::new(shared.runtime);
+        let end = WorkerEnd::new(shared.clone(), id, member);
+        Worker {
+            id,
+            sink: letters::sink(&inbox, 0),
+            inbox,
+            engine,
+            run: 0,
+            conns: Slots::new(),
+            list: VecDeque::new(),
+            letters: VecDeque::new(),
+            driver_dirty: Vec::new(),
+            ended: Vec::new(),
+            headers: VecDeque::new(),
+            closing: VecDeque::new(),
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            ciphertext: Vec::new(),
+            sleep,
+            stop_at: None,
+            end,
+            shared,
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Next {
+        let now = self.shared.clock.now();
+        self.inbox.take(&mut self.list, &mut self.letters);
+        while let Some(letter) = self.letters.pop_front() {
+            self.handle_letter(now, letter);
+        }
+        self.handle_time(now);
+        let stalled = self.shared.inboxes.iter().any(|inbox| inbox.mail() > MAIL_MAX);
+        if !stalled {
+            self.read_ready(now);
+        }
+        self.settle(now);
+        self.shared.counters[usize::from(self.id.0)].connections.store(self.conns.len(), Ordering::Relaxed);
+        if self.is_done(now) {
+            return Next::End;
+        }
+        if !self.list.is_empty() && !stalled {
+            return Next::Again;
+        }
+        let pause = stalled.then(|| now.mono + MAIL_PAUSE);
+        match self.deadline(pause) {
+            Some(deadline) if self.sleep.poll_until(self.shared.clock.instant(deadline), cx) => Next::Again,
+            _ => Next::Wait,
+        }
+    }
+
+    /// Reads connections from the ready list, as many as the budget allows.
+    fn read_ready(&mut self, now: Now) {
+        for _ in 0..READS_PER_TURN {
+            let Some(key) = self.list.pop_front() else { return };
+            self.serve(now, key);
+        }
+    }
+
+    /// Carries out what the engine wants, and writes, until there is nothing of either.
+    fn settle(&mut self, now: Now) {
+        loop {
+            let mut quiet = true;
+            while let Some(output) = self.engine.poll_output() {
+                self.carry_out(now, output);
+            }
+            while let Some(conn) = self.engine.poll_dirty() {
+                quiet = false;
+                self.flush(now, conn.0);
+            }
+            while let Some(key) = self.driver_dirty.pop() {
+                quiet = false;
+                self.flush(now, key);
+            }
+            if quiet {
+                // What there was to say to those that are gone has been said.
+                while let Some(key) = self.ended.pop() {
+                    quiet = false;
+                    self.finish(now, key);
+                }
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    /// Handles the deadlines that have come.
+    fn handle_time(&mut self, now: Now) {
+        if self.engine.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
+            self.engine.handle(now, Input::Tick);
+        }
+        while let Some((_, key)) = self.headers.pop_front_if(|(at, _)| *at <= now.mono) {
+            if let Some(conn) = self.conns.get(key)
+                && matches!(conn.phase, Phase::Header(_))
+            {
+                tracing::warn!(proxy = %conn.peer, "a trusted proxy sent no PROXY header in time");
+                self.drop_conn(key);
+            }
+        }
+        while let Some((_, key)) = self.closing.pop_front_if(|(at, _)| *at <= now.mono) {
+            self.drop_conn(key);
+        }
+    }
+
+    /// The earliest deadline of the engine, of this worker's own and of the caller.
+    fn deadline(&self, pause: Option<Mono>) -> Option<Mono> {
+        let engine = self.engine.poll_timeout().map(|(at, _)| at);
+        let header = self.headers.front().map(|(at, _)| *at);
+        let closing = self.closing.front().map(|(at, _)| *at);
+        [engine, header, closing, self.stop_at, pause].into_iter().flatten().min()
+    }
+
+    fn is_done(&self, now: Now) -> bool {
+        let Some(stop_at) = self.stop_at else { return false };
+        if now.mono >= stop_at {
+            tracing::warn!(worker = ?self.id, connections = self.conns.len(), "shutdown took too long and was cut short");
+            return true;
+        }
+        self.conns.is_empty() && self.shared.have_all_stopped()
+    }
+
+    /// After a panic: every connection of this worker is closed, and a new engine begins with nothing.
+    fn restart(&mut self, panic: &(dyn Any + Send)) {
+        let message = message_of(panic);
+        tracing::error!(worker = ?self.id, connections = self.conns.len(), message, "a worker panicked and begins anew");
+        self.shared.counters[usize::from(self.id.0)].panics.fetch_add(1, Ordering::Relaxed);
+        let keys: Vec<Key> = self.conns.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.conns.remove(key);
+        }
+        self.list.clear();
+        self.driver_dirty.clear();
+        self.ended.clear();
+        self.headers.clear();
+        self.closing.clear();
+        self.scratch = vec![0; SCRATCH_BYTES].into_boxed_slice();
+        self.run += 1;
+        self.sink = letters::sink(&self.inbox, self.run);
+        self.engine = self.shared.engine(self.id);
+        self.shared.events.worker_panicked(self.id, message);
+        if self.stop_at.is_some() {
+            self.inbox.post(Letter::Command(Command::Shutdown));
+        }
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(message), _) => message,
+        (None, Some(message)) => message,
+        (None, None) => "",
+    }
+}
+
+impl Future for Worker {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        for _ in 0..TURNS_PER_POLL {
+            match catch_unwind(AssertUnwindSafe(|| this.turn(cx))) {
+                Ok(Next::Wait) if this.inbox.sleep(cx.waker()) => return Poll::Pending,
+                Ok(Next::Wait) => {}
+                // The reactor may know of more that is ready.
+                Ok(Next::Again) => break,
+                Ok(Next::End) => return Poll::Ready(()),
+                Err(panic) => this.restart(&*panic),
+            }
+        }
+        this.shared.runtime.yield_now(cx);
+        Poll::Pending
+    }
+}

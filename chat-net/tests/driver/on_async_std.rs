@@ -1,0 +1,130 @@
+//! The cases on async-std; `on_tokio` has the same list.
+
+use chat_net::net::Runtime;
+
+use crate::{life, moving, proxied, reading, secure};
+
+#[test]
+fn several_addresses() {
+    reading::several_addresses(Runtime::AsyncStd);
+}
+
+#[test]
+fn a_storm_of_connections() {
+    reading::a_storm_of_connections(Runtime::AsyncStd);
+}
+
+#[test]
+fn messages_keep_their_order() {
+    reading::messages_keep_their_order(Runtime::AsyncStd);
+}
+
+#[test]
+fn a_half_closed_client_is_answered() {
+    reading::a_half_closed_client_is_answered(Runtime::AsyncStd);
+}
+
+#[test]
+fn last_words_arrive() {
+    reading::last_words_arrive(Runtime::AsyncStd);
+}
+
+#[test]
+fn a_slow_reader_is_closed() {
+    reading::a_slow_reader_is_closed(Runtime::AsyncStd);
+}
+
+#[test]
+fn large_stanzas() {
+    reading::large_stanzas(Runtime::AsyncStd);
+}
+
+#[test]
+fn the_handle_speaks() {
+    reading::the_handle_speaks(Runtime::AsyncStd);
+}
+
+#[test]
+fn connections_move_home() {
+    moving::connections_move_home(Runtime::AsyncStd);
+}
+
+#[test]
+fn a_client_in_a_hurry() {
+    moving::a_client_in_a_hurry(Runtime::AsyncStd);
+}
+
+#[test]
+fn proxy_version_1() {
+    proxied::version_1(Runtime::AsyncStd);
+}
+
+#[test]
+fn proxy_version_2_before_tls() {
+    proxied::version_2_before_tls(Runtime::AsyncStd);
+}
+
+#[test]
+fn a_bad_header_closes() {
+    proxied::a_bad_header_closes(Runtime::AsyncStd);
+}
+
+#[test]
+fn a_silent_proxy_is_closed() {
+    proxied::a_silent_proxy_is_closed(Runtime::AsyncStd);
+}
+
+#[test]
+fn both_ways_of_tls() {
+    secure::both_ways_of_tls(Runtime::AsyncStd);
+}
+
+#[test]
+fn garbage_instead_of_tls() {
+    secure::garbage_instead_of_tls(Runtime::AsyncStd);
+}
+
+#[test]
+fn clear_bytes_after_starttls() {
+    secure::clear_bytes_after_starttls(Runtime::AsyncStd);
+}
+
+#[test]
+fn a_tail_of_ciphertext() {
+    secure::a_tail_of_ciphertext(Runtime::AsyncStd);
+}
+
+#[test]
+fn certificates_are_reloaded() {
+    secure::certificates_are_reloaded(Runtime::AsyncStd);
+}
+
+#[test]
+fn shutdown_is_orderly() {
+    life::shutdown_is_orderly(Runtime::AsyncStd);
+}
+
+#[test]
+fn a_panic_costs_one_worker() {
+    life::a_panic_costs_one_worker(Runtime::AsyncStd);
+}
+
+#[test]
+fn wrong_settings_are_named() {
+    life::wrong_settings_are_named(Runtime::AsyncStd);
+}
+
+#[test]
+fn domains_differ() {
+    life::domains_differ(Runtime::AsyncStd);
+}
+
+#[test]
+fn out_of_descriptors() {
+    life::out_of_descriptors(Runtime::AsyncStd, "on_async_std::out_of_descriptors");
+}
+
+#[test]
+fn as_guest_of_a_runtime() {
+    async_std::task::block_on(life::as_guest_of_a_runtime(Runtime::AsyncStd));
+}
