@@ -289,7 +289,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Starts the server on threads of its own. May be called from inside any runtime, or without one.
+    /// Starts the server on threads of its own. May be called from inside any runtime, or without one. It asks the
+    /// authenticators for their mechanisms, and some look into their store for that: this may block for a moment.
     ///
     /// # Errors
     /// Anything wrong with the settings, addresses that cannot be listened on, no threads to be had. Nothing runs

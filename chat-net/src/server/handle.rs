@@ -3,8 +3,9 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chat_core::engine::{Command, KickReason};
 use chat_core::jid::BareJid;
@@ -14,6 +15,8 @@ use super::{Events, Life};
 use crate::net::{Detached, MemoryStream, block_on, pair};
 use crate::worker::{Letter, Shared};
 
+/// How long a worker may take over one turn before it counts as stuck.
+const STANDSTILL_MAX: Duration = Duration::from_secs(3);
 /// Commands and new connections that may wait at one worker.
 const LETTERS_MAX: usize = 65_536;
 
@@ -30,6 +33,16 @@ pub(super) struct Inner {
     pub(super) addresses: Vec<(Listener, SocketAddr)>,
     /// Connections cannot be accepted for now.
     pub(super) troubled: Arc<AtomicBool>,
+    /// What each worker was last asked for, to see whether it moves.
+    pub(super) pings: Mutex<Vec<Ping>>,
+}
+
+/// A worker was asked for a sign of life.
+#[derive(Clone, Copy)]
+pub(super) struct Ping {
+    /// Its turns until then.
+    turns: u64,
+    at: Instant,
 }
 
 /// The server has ended, or is about to.
@@ -131,15 +144,38 @@ impl ServerHandle {
         Ok(MemoryStream::new(client))
     }
 
-    /// Whether traffic should come here: not shutting down, connections can be accepted, every worker is there, and
-    /// the store takes writes.
+    /// Whether traffic should come here: not shutting down, connections can be accepted, every worker moves (one that did
+    /// nothing for three seconds after the last time this was asked does not), and the store takes writes.
     #[must_use]
     pub fn healthy(&self) -> bool {
         let shared = &self.inner.shared;
         !self.inner.life.is_stopping()
             && !self.inner.troubled.load(Ordering::Relaxed)
             && !shared.counters.iter().any(|worker| worker.gone.load(Ordering::Relaxed))
+            && self.do_workers_move()
             && shared.store.healthy()
+    }
+
+    fn do_workers_move(&self) -> bool {
+        let shared = &self.inner.shared;
+        let now = Instant::now();
+        let mut pings = self.inner.pings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = true;
+        for (index, counters) in shared.counters.iter().enumerate() {
+            let turns = counters.turns.load(Ordering::Relaxed);
+            match pings.get_mut(index) {
+                Some(ping) if ping.turns == turns => all &= now.duration_since(ping.at) < STANDSTILL_MAX,
+                Some(ping) => {
+                    *ping = Ping { turns, at: now };
+                    shared.inboxes[index].post(Letter::Nudge);
+                }
+                None => {
+                    pings.push(Ping { turns, at: now });
+                    shared.inboxes[index].post(Letter::Nudge);
+                }
+            }
+        }
+        all
     }
 
     /// The counters as of now.

@@ -129,3 +129,51 @@ impl Drop for Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use chat_core::base::RequestId;
+    use chat_core::effect::StoreOp;
+
+    use super::*;
+    use crate::net::block_on;
+    use crate::store::StoreSink;
+
+    /// Tells when it is closed.
+    struct Closing(mpsc::Sender<()>);
+
+    impl Store for Closing {
+        fn submit(&self, _id: RequestId, _op: Arc<StoreOp>, _sink: &Arc<dyn StoreSink>) {}
+
+        fn close(&self) {
+            self.0.send(()).expect("the test waits");
+        }
+    }
+
+    #[test]
+    fn the_last_member_closes_the_store_whatever_ends_it() {
+        let (send, receive) = mpsc::channel();
+        let life = Life::new(Arc::new(Closing(send)));
+        let (worker, acceptor) = (life.join(), life.join());
+        life.keep(thread::spawn(move || drop(worker)));
+        assert!(receive.recv_timeout(Duration::from_millis(20)).is_err());
+        assert!(!life.is_stopping());
+        drop(acceptor);
+        receive.recv_timeout(Duration::from_secs(10)).expect("closed");
+        block_on(std::future::poll_fn(|cx| life.poll_end(cx)));
+        assert!(life.is_stopping() && receive.try_recv().is_err());
+    }
+
+    #[test]
+    fn whoever_waits_for_the_stop_is_woken_once_it_is_asked_for() {
+        let life = Life::new(Arc::new(crate::store::Memory::new()));
+        let again = life.clone();
+        let waiting = thread::spawn(move || block_on(std::future::poll_fn(|cx| again.poll_stop(cx))));
+        assert!(life.stop());
+        assert!(!life.stop());
+        waiting.join().expect("it ends");
+    }
+}

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Context;
 
 use chat_core::base::{HashKey, Span, WorkerId};
@@ -79,7 +79,8 @@ pub(super) fn start(
         _member: life.join(),
     };
     let acceptor = Acceptor::new(listeners, Box::new(gate), runtime, troubled.clone());
-    let handle = ServerHandle::new(Inner { shared, life: life.clone(), addresses, troubled });
+    let handle =
+        ServerHandle::new(Inner { shared, life: life.clone(), addresses, troubled, pings: Mutex::default() });
     if !own_threads {
         for worker in workers {
             runtime.spawn_here(worker);

@@ -23,6 +23,8 @@ pub(super) struct Conn {
     pub(super) owed: usize,
     /// Whether the engine wants to read.
     pub(super) reading: bool,
+    /// It feeds a worker that cannot keep up, and is not read from until that has.
+    pub(super) held: bool,
     /// The socket takes nothing for now, and wakes when it does.
     pub(super) blocked: bool,
     /// The peer has closed its half.
@@ -76,6 +78,7 @@ impl Conn {
             tail: Vec::new(),
             owed: 0,
             reading: true,
+            held: false,
             blocked: false,
             eof: false,
             ended: false,

@@ -6,8 +6,9 @@ use chat_core::base::{ConnId, Now, RequestId, WorkerId};
 use chat_core::effect::{AccountError, AccountOp, Output};
 
 use super::Worker;
+use super::congestion::CONGESTED_BYTES;
 use super::conn::Parcel;
-use super::inbox::Letter;
+use super::inbox::{Letter, mail_bytes};
 use super::secure::Secure;
 
 impl Worker {
@@ -27,7 +28,10 @@ impl Worker {
             Output::Store { id, op } => self.shared.store.submit(id, op, &self.sink),
             Output::Account { id, op } => self.ask_authenticator(id, *op),
             Output::Mail { worker, batch } => {
-                self.shared.inboxes[usize::from(worker.0)].post(Letter::Mail { from: self.id, batch });
+                let bytes = mail_bytes(&batch);
+                let inbox = &self.shared.inboxes[usize::from(worker.0)];
+                self.fed_congested |= inbox.mail_bytes() > CONGESTED_BYTES;
+                inbox.post(Letter::Mail { from: self.id, batch, bytes });
             }
             Output::Event(event) => self.shared.events.publish(*event),
             Output::Stopped => self.end.engine_stopped(),

@@ -26,8 +26,8 @@ pub(crate) enum Letter {
     },
     /// A connection of another worker that is to live here now.
     Adopt(Box<Parcel>),
-    /// Mail of another worker's engine.
-    Mail { from: WorkerId, batch: Vec<Mail> },
+    /// Mail of another worker's engine, of so many [`mail_bytes`].
+    Mail { from: WorkerId, batch: Vec<Mail>, bytes: usize },
     /// Answers of the store to the `run`-th engine of this worker.
     Stored { run: u64, batch: Vec<(RequestId, StoreResult)> },
     /// An answer of an authenticator, likewise.
@@ -38,13 +38,22 @@ pub(crate) enum Letter {
     Nudge,
 }
 
+/// What a batch of mail counts for: its stanzas, and something for each piece.
+pub(super) fn mail_bytes(batch: &[Mail]) -> usize {
+    let bytes = |mail: &Mail| match mail {
+        Mail::Stanza(envelope) => envelope.stanza.len() + 256,
+        _ => 64,
+    };
+    batch.iter().map(bytes).sum()
+}
+
 /// The inbox of one worker. Whoever puts something in wakes the worker if it sleeps; all that is in it is taken at
 /// once.
 #[derive(Default)]
 pub(crate) struct Inbox {
     state: Mutex<State>,
-    /// Mail in letters that have not been handled.
-    mail: AtomicUsize,
+    /// Bytes of the mail that has not been handled.
+    mail_bytes: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -64,14 +73,14 @@ impl Inbox {
 
     /// Puts a letter in. A worker that has ended drops it.
     pub(crate) fn post(&self, letter: Letter) {
-        if let Letter::Mail { batch, .. } = &letter {
-            self.mail.fetch_add(batch.len(), Ordering::Relaxed);
-        }
         let mut state = self.state();
         if state.closed {
             drop(state);
             // Dropped out here: a letter may hold a socket or a waker's last reference.
             return drop(letter);
+        }
+        if let Letter::Mail { bytes, .. } = &letter {
+            self.mail_bytes.fetch_add(*bytes, Ordering::Relaxed);
         }
         state.letters.push_back(letter);
         let sleeper = state.sleeper.take();
@@ -119,20 +128,22 @@ impl Inbox {
         self.state().letters.len()
     }
 
-    /// Mail that waits or is being handled.
-    pub(super) fn mail(&self) -> usize {
-        self.mail.load(Ordering::Relaxed)
+    /// Bytes of the mail that waits.
+    pub(super) fn mail_bytes(&self) -> usize {
+        self.mail_bytes.load(Ordering::Relaxed)
     }
 
-    /// So much mail has been handled.
-    pub(super) fn mail_handled(&self, n: usize) {
-        self.mail.fetch_sub(n, Ordering::Relaxed);
+    /// So much mail waits no more.
+    pub(super) fn mail_handled(&self, bytes: usize) {
+        self.mail_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// The end: what is in it, and what comes later, is dropped.
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
+        // Nobody is to wait for a worker that is gone.
+        self.mail_bytes.store(0, Ordering::Relaxed);
         let (letters, ready) = (std::mem::take(&mut state.letters), std::mem::take(&mut state.ready));
         drop(state);
         drop((letters, ready));
@@ -216,6 +227,8 @@ mod tests {
         assert_eq!(runs, [0, 1, 2]);
         inbox.close();
         inbox.post(mail(3));
-        assert_eq!(inbox.len(), 0);
+        let late = Letter::Mail { from: WorkerId(1), batch: Vec::new(), bytes: 100 };
+        inbox.post(late);
+        assert_eq!((inbox.len(), inbox.mail_bytes()), (0, 0), "nobody waits for a worker that is gone");
     }
 }

@@ -8,7 +8,7 @@ use chat_core::engine::{Command, Input};
 
 use super::conn::{Conn, Parcel, Phase};
 use super::inbox::{Inbox, Letter, Wakeup};
-use super::{HEADER_TIMEOUT, Worker};
+use super::{BYTES_PER_TURN, HEADER_TIMEOUT, Worker};
 use crate::net::{Detached, Socket};
 use crate::store::StoreSink;
 
@@ -29,7 +29,21 @@ pub(super) fn sink(inbox: &Arc<Inbox>, run: u64) -> Arc<dyn StoreSink> {
 }
 
 impl Worker {
-    pub(super) fn handle_letter(&mut self, now: Now, letter: Letter) {
+    /// Handles letters, as much mail of them as one turn may take: what it says is to be written before more of it
+    /// comes, else a client would seem slow whom nobody wrote to.
+    pub(super) fn handle_letters(&mut self, now: Now) {
+        let mut left = BYTES_PER_TURN;
+        while left > 0
+            && let Some(letter) = self.letters.pop_front()
+        {
+            if let Letter::Mail { bytes, .. } = &letter {
+                left = left.saturating_sub(*bytes);
+            }
+            self.handle_letter(now, letter);
+        }
+    }
+
+    fn handle_letter(&mut self, now: Now, letter: Letter) {
         match letter {
             Letter::Accepted { socket, listener, peer, proxied } => {
                 if self.stop_at.is_some() {
@@ -47,8 +61,8 @@ impl Worker {
                 }
             }
             Letter::Adopt(parcel) => self.adopt(now, *parcel),
-            Letter::Mail { from, batch } => {
-                self.inbox.mail_handled(batch.len());
+            Letter::Mail { from, batch, bytes } => {
+                self.inbox.mail_handled(bytes);
                 self.engine.handle(now, Input::Mail { from, batch });
             }
             Letter::Stored { run, batch } if run == self.run => {

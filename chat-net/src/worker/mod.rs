@@ -14,6 +14,7 @@
 //! Follows DESIGN §7 (docs/ARCHITECTURE.md).
 
 mod clock;
+mod congestion;
 mod conn;
 mod effects;
 mod inbox;
@@ -36,6 +37,7 @@ use chat_core::base::{Key, Mono, Now, Slots, Span, WorkerId};
 use chat_core::engine::{Command, Engine, Input};
 
 pub(crate) use clock::Clock;
+use congestion::Congestion;
 use conn::{Conn, Phase};
 pub(crate) use inbox::{Inbox, Letter};
 pub(crate) use secure::Tls;
@@ -50,12 +52,14 @@ use crate::store::StoreSink;
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// Reads in one turn. The rest waits on the ready list, so that what was read is answered soon.
 const READS_PER_TURN: usize = 256;
+/// Bytes that one turn reads before it writes, and that it writes to one connection: what comes in during a turn, for a
+/// client that reads, must not fill its queue.
+const BYTES_PER_TURN: usize = 256 * 1024;
 /// Turns after which the reactor and other tasks have theirs, although there is work left.
 const TURNS_PER_POLL: usize = 4;
-/// Mail that may wait at another worker. Beyond it this one stops reading, so that its clients feel it.
-const MAIL_MAX: usize = 16 * 1024;
-/// How long reading stops then before it looks again.
-const MAIL_PAUSE: Span = Span::millis(2);
+/// Panics in a row, without a turn between that went well, after which a worker gives up: it would do nothing else. That
+/// happens inside a runtime without timers or sockets.
+const PANICS_MAX: u32 = 8;
 /// How long a connection may take to send a PROXY header.
 const HEADER_TIMEOUT: Span = Span::secs(5);
 /// How long a closed connection may take to take its last bytes, and to close its own half.
@@ -71,6 +75,8 @@ pub(crate) struct Worker {
     engine: Engine,
     /// Counts the engines of this worker: one more after each panic.
     run: u64,
+    /// Panics since the last turn that went well.
+    panics: u32,
     /// Where the store answers this engine.
     sink: Arc<dyn StoreSink>,
     conns: Slots<Conn>,
@@ -79,6 +85,10 @@ pub(crate) struct Worker {
     letters: VecDeque<Letter>,
     /// Connections that have something to send which the engine does not know of: TLS handshakes.
     driver_dirty: Vec<Key>,
+    /// Connections that feed a worker which cannot keep up.
+    held: Vec<Key>,
+    /// Mail went to a worker that cannot keep up.
+    fed_congested: bool,
     /// Connections whose peers are gone.
     ended: Vec<Key>,
     /// Connections that a PROXY header is due on, by deadline.
@@ -116,10 +126,13 @@ impl Worker {
             inbox,
             engine,
             run: 0,
+            panics: 0,
             conns: Slots::new(),
             list: VecDeque::new(),
             letters: VecDeque::new(),
             driver_dirty: Vec::new(),
+            held: Vec::new(),
+            fed_congested: false,
             ended: Vec::new(),
             headers: VecDeque::new(),
             closing: VecDeque::new(),
@@ -135,24 +148,25 @@ impl Worker {
     fn turn(&mut self, cx: &mut Context<'_>) -> Next {
         let now = self.shared.clock.now();
         self.inbox.take(&mut self.list, &mut self.letters);
-        while let Some(letter) = self.letters.pop_front() {
-            self.handle_letter(now, letter);
-        }
+        self.handle_letters(now);
         self.handle_time(now);
-        let stalled = self.shared.inboxes.iter().any(|inbox| inbox.mail() > MAIL_MAX);
-        if !stalled {
-            self.read_ready(now);
+        let congestion = self.congestion();
+        match congestion {
+            Congestion::None => self.read_ready(now),
+            Congestion::Some => self.read_carefully(now),
+            Congestion::Hard => self.only_write(now),
         }
         self.settle(now);
-        self.shared.counters[usize::from(self.id.0)].connections.store(self.conns.len(), Ordering::Relaxed);
+        let counters = &self.shared.counters[usize::from(self.id.0)];
+        counters.connections.store(self.conns.len(), Ordering::Relaxed);
+        counters.turns.fetch_add(1, Ordering::Relaxed);
         if self.is_done(now) {
             return Next::End;
         }
-        if !self.list.is_empty() && !stalled {
+        if !self.letters.is_empty() || (!self.list.is_empty() && congestion != Congestion::Hard) {
             return Next::Again;
         }
-        let pause = stalled.then(|| now.mono + MAIL_PAUSE);
-        match self.deadline(pause) {
+        match self.deadline(self.congestion_pause(now, congestion)) {
             Some(deadline) if self.sleep.poll_until(self.shared.clock.instant(deadline), cx) => Next::Again,
             _ => Next::Wait,
         }
@@ -160,9 +174,13 @@ impl Worker {
 
     /// Reads connections from the ready list, as many as the budget allows.
     fn read_ready(&mut self, now: Now) {
+        let mut bytes = 0;
         for _ in 0..READS_PER_TURN {
             let Some(key) = self.list.pop_front() else { return };
-            self.serve(now, key);
+            bytes += self.serve(now, key);
+            if bytes >= BYTES_PER_TURN {
+                return;
+            }
         }
     }
 
@@ -170,9 +188,7 @@ impl Worker {
     fn settle(&mut self, now: Now) {
         loop {
             let mut quiet = true;
-            while let Some(output) = self.engine.poll_output() {
-                self.carry_out(now, output);
-            }
+            self.carry_out_all(now);
             while let Some(conn) = self.engine.poll_dirty() {
                 quiet = false;
                 self.flush(now, conn.0);
@@ -191,6 +207,12 @@ impl Worker {
             if quiet {
                 return;
             }
+        }
+    }
+
+    fn carry_out_all(&mut self, now: Now) {
+        while let Some(output) = self.engine.poll_output() {
+            self.carry_out(now, output);
         }
     }
 
@@ -226,7 +248,10 @@ impl Worker {
             tracing::warn!(worker = ?self.id, connections = self.conns.len(), "shutdown took too long and was cut short");
             return true;
         }
-        self.conns.is_empty() && self.shared.have_all_stopped()
+        self.conns.is_empty()
+            && self.letters.is_empty()
+            && self.shared.have_all_stopped()
+            && self.inbox.len() == 0
     }
 
     /// After a panic: every connection of this worker is closed, and a new engine begins with nothing.
@@ -240,6 +265,7 @@ impl Worker {
         }
         self.list.clear();
         self.driver_dirty.clear();
+        self.held.clear();
         self.ended.clear();
         self.headers.clear();
         self.closing.clear();
@@ -274,8 +300,17 @@ impl Future for Worker {
                 // The reactor may know of more that is ready.
                 Ok(Next::Again) => break,
                 Ok(Next::End) => return Poll::Ready(()),
-                Err(panic) => this.restart(&*panic),
+                Err(panic) => {
+                    this.restart(&*panic);
+                    this.panics += 1;
+                    if this.panics >= PANICS_MAX {
+                        tracing::error!(worker = ?this.id, "a worker panics whatever it does and ends");
+                        return Poll::Ready(());
+                    }
+                    continue;
+                }
             }
+            this.panics = 0;
         }
         this.shared.runtime.yield_now(cx);
         Poll::Pending

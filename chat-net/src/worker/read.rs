@@ -22,31 +22,34 @@ enum Got {
 }
 
 impl Worker {
-    /// Serves a connection from the ready list: writes if it was blocked, reads once.
-    pub(super) fn serve(&mut self, now: Now, key: Key) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
+    /// Serves a connection from the ready list: writes if it was blocked, reads once. Returns the bytes read.
+    pub(super) fn serve(&mut self, now: Now, key: Key) -> usize {
+        let Some(conn) = self.conns.get_mut(key) else { return 0 };
         conn.wakeup.served();
         if conn.blocked {
             conn.blocked = false;
             self.flush(now, key);
         }
-        let Some(conn) = self.conns.get_mut(key) else { return };
+        let Some(conn) = self.conns.get_mut(key) else { return 0 };
         let read = match conn.phase {
-            Phase::Open => conn.reading && !conn.ended,
+            Phase::Open => conn.reading && !conn.held && !conn.ended,
             Phase::Header(_) => true,
             // Our half is to be closed first, so that the peer knows and closes its own.
             Phase::Closing { .. } => conn.shut,
         };
-        if read {
-            let mut scratch = std::mem::take(&mut self.scratch);
-            self.read(now, key, &mut scratch);
-            self.scratch = scratch;
+        if !read {
+            return 0;
         }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let bytes = self.read(now, key, &mut scratch);
+        self.scratch = scratch;
+        bytes
     }
 
-    fn read(&mut self, now: Now, key: Key, scratch: &mut [u8]) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
+    fn read(&mut self, now: Now, key: Key, scratch: &mut [u8]) -> usize {
+        let Some(conn) = self.conns.get_mut(key) else { return 0 };
         let (got, more) = read_once(conn, scratch);
+        let bytes = if let Got::Bytes(n) = got { n } else { 0 };
         if more && conn.wakeup.enqueue() {
             self.list.push_back(key);
         }
@@ -70,6 +73,7 @@ impl Worker {
                 self.lost(now, key);
             }
         }
+        bytes
     }
 
     /// Gives received bytes to TLS, if it is on, and what is plain to the engine.

@@ -50,6 +50,8 @@ pub(crate) struct Shared {
 pub(crate) struct Counters {
     /// Connections now.
     pub(crate) connections: AtomicUsize,
+    /// Turns so far.
+    pub(crate) turns: AtomicU64,
     /// Connections given to other workers so far.
     pub(crate) moved: AtomicU64,
     /// Panics so far.

@@ -7,12 +7,10 @@ use chat_core::base::{ConnId, Key, Now};
 use chat_core::engine::{Engine, Input};
 
 use super::conn::{Conn, Phase};
-use super::{LINGER, Worker};
+use super::{BYTES_PER_TURN, LINGER, Worker};
 
 /// Pieces of an outbox that are written at once.
 const SLICES: usize = 16;
-/// Bytes written to one connection before the others have their turn.
-const BYTES_PER_TURN: usize = 256 * 1024;
 
 /// What came of writing.
 enum Put {

@@ -1,8 +1,17 @@
 //! Several workers.
 
-use chat_net::net::Runtime;
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
-use crate::client::{Client, builder};
+use chat_core::effect::AccountOp;
+use chat_core::sasl::Mechanism;
+use chat_net::auth::{AccountAnswer, Authenticator};
+use chat_net::net::Runtime;
+use chat_net::server::ServerHandle;
+
+use crate::client::{Client, Friendly, address, builder, eventually, tcp};
 use crate::secure;
 
 /// Clients are accepted by one worker and live on another: their connections move, in clear and under TLS, and what
@@ -51,5 +60,113 @@ pub fn a_client_in_a_hurry(runtime: Runtime) {
         client.expect("</stream:features>");
         client.expect("<jid>");
     }
+    server.shutdown_blocking();
+}
+
+/// Stops the worker that asks about one user, until the gate is opened.
+#[derive(Default)]
+struct Stopping {
+    open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Authenticator for Stopping {
+    fn mechanisms(&self) -> Vec<Mechanism> {
+        Friendly.mechanisms()
+    }
+
+    fn begin(&self, op: AccountOp, answer: AccountAnswer) {
+        if op.user().as_str().starts_with("stop@") {
+            let open = self.open.lock().expect("no panic");
+            drop(self.opened.wait_while(open, |open| !*open).expect("no panic"));
+        }
+        Friendly.begin(op, answer);
+    }
+}
+
+/// Connections of a server with two workers, which are given to them in turn.
+struct Turns<'a> {
+    server: &'a ServerHandle,
+    next: usize,
+    users: usize,
+}
+
+impl Turns<'_> {
+    fn connect(&mut self, worker: usize) -> TcpStream {
+        loop {
+            let stream = tcp(address(self.server));
+            let given = self.next;
+            self.next = 1 - given;
+            if given == worker {
+                return stream;
+            }
+        }
+    }
+
+    /// Logs somebody in whose home is this worker.
+    fn login(&mut self, worker: usize) -> (String, Client, TcpStream) {
+        loop {
+            let name = format!("user{}", self.users);
+            self.users += 1;
+            let stream = self.connect(worker);
+            let mut client = Client::new(stream.try_clone().expect("a descriptor"));
+            let moved = self.server.stats().moved;
+            client.login(&name);
+            if self.server.stats().moved == moved {
+                return (name, client, stream);
+            }
+        }
+    }
+}
+
+/// A worker that cannot keep up slows those who send to it; their neighbours notice nothing, nothing is lost, and the
+/// health check notices.
+pub fn a_slow_worker_slows_its_feeders_only(runtime: Runtime) {
+    let authenticator = Arc::new(Stopping::default());
+    let server = builder(runtime).authenticator(authenticator.clone()).workers(2).start().expect("it starts");
+    let mut turns = Turns { server: &server, next: 0, users: 0 };
+    let (receiver, mut receiving, _receiving) = turns.login(0);
+    let (_, _sending, mut sending) = turns.login(1);
+    let (neighbour, mut neighbouring, _neighbouring) = turns.login(1);
+    let mut stopper = Client::new(turns.connect(0));
+    stopper.open();
+    assert!(server.healthy());
+    stopper.authenticate("stop", "secret");
+    // Twice what may wait and what the sockets' buffers hold.
+    sending.set_write_timeout(Some(Duration::from_secs(1))).expect("an option");
+    let body = "x".repeat(1000);
+    let message = format!("<message to='{receiver}@localhost/r'><body>{body}</body></message>").into_bytes();
+    let (mut sent, mut partial) = (0, 0);
+    while partial == 0 && sent < 100_000 {
+        let mut rest = &message[..];
+        while !rest.is_empty() {
+            match sending.write(rest) {
+                Ok(n) => rest = &rest[n..],
+                Err(_) => {
+                    partial = message.len() - rest.len();
+                    break;
+                }
+            }
+        }
+        sent += 1;
+    }
+    assert!(sent < 50_000, "nothing ever held the sender back: {sent}");
+    neighbouring.say(&neighbour, "still here");
+    neighbouring.expect("<body>still here</body>");
+    eventually("the standstill is noticed", || !server.healthy());
+    *authenticator.open.lock().expect("no panic") = true;
+    authenticator.opened.notify_all();
+    let rest = message[partial..].to_vec();
+    let sender = std::thread::spawn(move || {
+        sending.set_write_timeout(None).expect("an option");
+        sending.write_all(&rest).expect("the server reads");
+        sending.write_all(b"<message to='").expect("the server reads");
+        sending
+    });
+    for _ in 0..sent {
+        receiving.expect("</message>");
+    }
+    eventually("it is well again", || server.healthy());
+    drop((sender.join(), stopper, receiving, neighbouring));
     server.shutdown_blocking();
 }

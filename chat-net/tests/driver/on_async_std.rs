@@ -55,6 +55,11 @@ fn a_client_in_a_hurry() {
 }
 
 #[test]
+fn a_slow_worker_slows_its_feeders_only() {
+    moving::a_slow_worker_slows_its_feeders_only(Runtime::AsyncStd);
+}
+
+#[test]
 fn proxy_version_1() {
     proxied::version_1(Runtime::AsyncStd);
 }
