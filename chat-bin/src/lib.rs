@@ -1,7 +1,14 @@
 //! The `chat` binary as a library, so that tests reach its parts.
 //!
-//! Owns: the configuration ([`config`]) and the command line ([`cli`]). Does **not** belong here: the engine
-//! (chat-core), and sockets, stores and authentication (chat-net).
+//! Owns: the configuration ([`config`]), the store that it names ([`store`]), a node as a process ([`serve`]) and the
+//! command line ([`cli`]). Each may use those named before it.
+//! Does **not** belong here: the engine (chat-core), and sockets, stores and authentication (chat-net).
 
 pub mod cli;
 pub mod config;
+mod failure;
+mod files;
+pub mod serve;
+pub mod store;
+
+pub use failure::Failure;

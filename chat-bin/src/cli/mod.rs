@@ -6,9 +6,11 @@
 
 mod check;
 mod options;
+mod serve;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
@@ -20,7 +22,7 @@ pub const EXIT_CONFIG: u8 = 2;
 
 /// An XMPP chat server.
 #[derive(Debug, Parser)]
-#[command(name = "chat", version, arg_required_else_help = true)]
+#[command(name = "chat", version = version(), arg_required_else_help = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -30,6 +32,11 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run a node in the foreground
+    ///
+    /// Logs to stdout. SIGTERM and Ctrl-C close all streams properly, store what is to be stored, and end with exit code
+    /// 0; a second one ends at once. SIGHUP loads the certificates again, which happens anyway when their files change.
+    Serve(serve::ServeArgs),
     /// Check the configuration and print every effective value with its origin
     ///
     /// Exits with 0 if the configuration is sound, and with 2 after printing all errors if it is not.
@@ -46,6 +53,7 @@ pub enum Command {
 /// Runs the program with the process's arguments.
 pub fn run() -> ExitCode {
     match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Completions { shell } => {
             // Into memory first: a reader that stops early, as `head` does, is no failure.
@@ -53,6 +61,16 @@ pub fn run() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "chat", &mut script);
             print(&script)
         }
+    }
+}
+
+/// The version, and the commit where the build was told it.
+fn version() -> &'static str {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    static TEXT: OnceLock<String> = OnceLock::new();
+    match option_env!("CHAT_GIT_HASH").filter(|hash| !hash.is_empty()) {
+        Some(hash) => TEXT.get_or_init(|| format!("{VERSION} ({hash})")),
+        None => VERSION,
     }
 }
 

@@ -182,6 +182,11 @@ impl Rules<'_> {
             self.error(&[secret, file], "auth.jwt_key_file is set as well");
         }
         let methods = self.view.texts("auth.method");
+        if methods.len() > 1 && methods.iter().any(|m| m == "anonymous") {
+            let message =
+                "anonymous stands alone: nothing about guests is kept, so they need a domain of their own";
+            self.error(&["auth.method"], message);
+        }
         if methods.iter().any(|m| m == "jwt") {
             let algorithm = self.view.text("auth.jwt_algorithm");
             let shared = algorithm.starts_with("HS");

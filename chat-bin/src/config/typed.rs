@@ -38,6 +38,12 @@ pub struct Config {
     pub log: Log,
     /// What is allowed but looks like a slip: worth a warning.
     pub notes: Vec<String>,
+    /// CA (PEM) of client certificates for EXTERNAL.
+    pub client_ca: Option<PathBuf>,
+    /// Extensions left out, as `xep0280`.
+    pub extensions_disabled: Vec<String>,
+    /// The engine's limits.
+    pub limits: Limits,
     common: DomainConfig,
     by_domain: BTreeMap<String, DomainConfig>,
     values: Values,
@@ -147,10 +153,6 @@ pub struct DomainConfig {
     pub registration_enabled: bool,
     /// Whether clients may log in without TLS.
     pub allow_plaintext: bool,
-    /// Extensions left out, as `xep0280`.
-    pub extensions_disabled: Vec<String>,
-    /// The engine's limits. Those that concern streams before login are the same for all domains.
-    pub limits: Limits,
 }
 
 /// How users of a domain log in.
@@ -158,8 +160,6 @@ pub struct DomainConfig {
 pub struct Auth {
     /// At least one, each once, in the order given.
     pub methods: Vec<AuthMethod>,
-    /// CA (PEM) of client certificates for EXTERNAL.
-    pub client_ca: Option<PathBuf>,
     /// Iterations of newly stored passwords, at least 4,096.
     pub scram_iterations: u32,
     /// Present exactly if `methods` has [`AuthMethod::Jwt`].
@@ -267,6 +267,9 @@ impl Config {
                 level: view.text("log.level").to_owned(),
             },
             notes,
+            client_ca: view.path_or_none("auth.client_ca").cloned(),
+            extensions_disabled: view.texts("extensions.disabled").to_vec(),
+            limits: limits(view),
             common: DomainConfig::build(view),
             by_domain: domains
                 .iter()
@@ -286,9 +289,9 @@ impl Config {
         own.unwrap_or(&self.common)
     }
 
-    /// The limits that hold for all domains, and for streams that have not named theirs yet.
-    pub fn limits(&self) -> &Limits {
-        &self.common.limits
+    /// The settings that hold for domains without settings of their own.
+    pub fn common(&self) -> &DomainConfig {
+        &self.common
     }
 
     /// Where a setting of the node got its value. Panics on a name that is no setting.
@@ -376,12 +379,6 @@ pub(crate) fn siblings(node: &NodeAddr, low: u64, high: u64) -> Option<Vec<NodeA
 
 impl DomainConfig {
     fn build(view: View<'_>) -> DomainConfig {
-        let mut limits = Limits::default();
-        for s in table::all() {
-            if let Fallback::Limit(field) = s.fallback {
-                (field.set)(&mut limits, view.int(s.name));
-            }
-        }
         let tls = match (view.path_or_none("tls.cert"), view.path_or_none("tls.key")) {
             (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.clone(), key: key.clone() }),
             _ => None,
@@ -391,10 +388,18 @@ impl DomainConfig {
             tls,
             registration_enabled: view.bool("registration.enabled"),
             allow_plaintext: view.bool("c2s.allow_plaintext"),
-            extensions_disabled: view.texts("extensions.disabled").to_vec(),
-            limits,
         }
     }
+}
+
+fn limits(view: View<'_>) -> Limits {
+    let mut limits = Limits::default();
+    for s in table::all() {
+        if let Fallback::Limit(field) = s.fallback {
+            (field.set)(&mut limits, view.int(s.name));
+        }
+    }
+    limits
 }
 
 impl Auth {
@@ -410,7 +415,6 @@ impl Auth {
         let http =
             methods.contains(&AuthMethod::Http).then(|| view.http_url_or_none("auth.http_url")).flatten();
         Auth {
-            client_ca: view.path_or_none("auth.client_ca").cloned(),
             scram_iterations: view.int("auth.scram_iterations") as u32,
             jwt,
             http: http.map(|url| HttpAuth {

@@ -41,8 +41,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         |l| l.rate_bytes_per_second.into(),
         |l, n| l.rate_bytes_per_second = n as u32,
         "Bytes per second one client may send, with bursts of four times that; 0: no limit. Beyond it reading pauses.",
-    )
-    .per_domain(),
+    ),
     limit(
         "limits.stanza_bytes_max",
         bytes(10_000, 16 * MIB),
@@ -119,72 +118,63 @@ pub(super) const SETTINGS: &[Setting] = &[
         |l| l.resources_per_user_max.into(),
         |l, n| l.resources_per_user_max = n as u16,
         "Resources of one user.",
-    )
-    .per_domain(),
+    ),
     limit(
         "limits.roster_items_max",
         count(0, 1_000_000),
         |l| l.roster_items_max.into(),
         |l, n| l.roster_items_max = n as u32,
         "Items of one roster.",
-    )
-    .per_domain(),
+    ),
     limit(
         "limits.blocked_max",
         count(0, 1_000_000),
         |l| l.blocked_max.into(),
         |l, n| l.blocked_max = n as u32,
         "Entries of one block list.",
-    )
-    .per_domain(),
+    ),
     limit(
         "limits.spool_messages_per_user_max",
         count(0, 1_000_000),
         |l| l.spool_messages_per_user_max.into(),
         |l, n| l.spool_messages_per_user_max = n as u32,
         "Messages stored for a user who is offline; beyond it the sender gets an error.",
-    )
-    .per_domain(),
+    ),
     limit(
         "limits.unacked_stanzas_max",
         count(1, 1_000_000),
         |l| l.unacked_stanzas_max.into(),
         |l, n| l.unacked_stanzas_max = n as u32,
         "Stanzas that one client may leave unacknowledged (XEP-0198).",
-    )
-    .per_domain(),
+    ),
     limit(
         "limits.unacked_bytes_max",
         bytes(64 * KIB, 1024 * MIB),
         |l| l.unacked_bytes_max.into(),
         |l, n| l.unacked_bytes_max = n as u32,
         "Bytes of the stanzas that one client may leave unacknowledged.",
-    )
-    .per_domain(),
+    ),
     limit(
         "limits.unsettled_stanzas_max",
         count(1, 1_000_000),
         |l| l.unsettled_stanzas_max.into(),
         |l, n| l.unsettled_stanzas_max = n as u32,
         "Stanzas of one sender that are not yet safe; beyond it reading from the sender pauses.",
-    )
-    .per_domain(),
+    ),
     limit(
         "limits.unsettled_bytes_max",
         bytes(KIB, 1024 * MIB),
         |l| l.unsettled_bytes_max.into(),
         |l, n| l.unsettled_bytes_max = n as u32,
         "Bytes of one sender's stanzas that are not yet safe.",
-    )
-    .per_domain(),
+    ),
     limit(
         "limits.resume_timeout_max",
         secs(0, 604_800),
         |l| l.resume_timeout_max.0,
         |l, n| l.resume_timeout_max = Span(n),
         "The longest a session without connection waits for its client (XEP-0198).",
-    )
-    .per_domain(),
+    ),
     limit(
         "limits.loading_stanzas_max",
         count(1, 1_000_000),
@@ -205,16 +195,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         |l| l.directed_presence_max.into(),
         |l, n| l.directed_presence_max = n as u32,
         "Addresses one resource may have sent directed presence to.",
-    )
-    .per_domain(),
+    ),
     limit(
         "limits.csi_stanzas_max",
         count(0, 1_000_000),
         |l| l.csi_stanzas_max.into(),
         |l, n| l.csi_stanzas_max = n as u32,
         "Stanzas held back for a client that said it is inactive (XEP-0352).",
-    )
-    .per_domain(),
+    ),
     limit(
         "limits.store_timeout",
         millis(100, 600_000),

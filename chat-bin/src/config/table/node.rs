@@ -4,10 +4,7 @@ use crate::config::types::is_dns_name;
 
 use super::{Fallback, Kind, Scope, Setting};
 
-const ALGORITHMS: &[&str] = &[
-    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384",
-    "EdDSA",
-];
+const ALGORITHMS: &[&str] = &["HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA"];
 
 /// Extensions that can be left out: those that others do not build on.
 const EXTENSIONS: &[&str] = &["xep0092", "xep0191", "xep0199", "xep0202", "xep0280", "xep0352"];
@@ -164,7 +161,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "auth.method",
         Kind::Choices { of: &["store", "jwt", "http", "anonymous"], empty: false },
         Fallback::Text("store"),
-        "How users log in; several may be listed.",
+        "How users log in; several may be listed. anonymous stands alone: guests have a domain of their own.",
     )
     .per_domain(),
     Setting::new(
@@ -172,8 +169,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Path,
         Fallback::Nothing,
         "CA (PEM) whose client certificates may log in with EXTERNAL (identity: id-on-xmppAddr).",
-    )
-    .per_domain(),
+    ),
     Setting::new(
         "auth.scram_iterations",
         count(4096, 1_000_000),
@@ -238,8 +234,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Choices { of: EXTENSIONS, empty: true },
         Fallback::Text(""),
         "Extensions to leave out.",
-    )
-    .per_domain(),
+    ),
     Setting::new(
         "net.workers",
         count(1, 1024),

@@ -19,9 +19,8 @@ c2s.allow_plaintext = true
 [domain."Open.Example.org".registration]
 enabled = true
 
-[domain."open.example.org".limits]
-c2s_rate = "16KiB"
-resume_timeout_max = "1h"
+[domain."open.example.org".auth]
+scram_iterations = 10000
 "#;
 
 #[test]
@@ -37,12 +36,11 @@ fn an_anonymous_domain_beside_a_normal_one() {
     assert_eq!(open.auth.methods, [AuthMethod::Store]);
     assert_eq!([plain, anon, open].map(|d| d.allow_plaintext), [false, true, false]);
     assert_eq!([plain, anon, open].map(|d| d.registration_enabled), [false, false, true]);
-    assert_eq!([plain, anon, open].map(|d| d.limits.rate_bytes_per_second), [65_536, 65_536, 16_384]);
-    assert_eq!([plain, anon, open].map(|d| d.limits.roster_items_max), [100, 100, 100]);
-    assert_eq!(open.limits.resume_timeout_max.as_secs(), 3_600);
+    assert_eq!([plain, anon, open].map(|d| d.auth.scram_iterations), [4_096, 4_096, 10_000]);
+    assert_eq!(config.limits.roster_items_max, 100);
     assert_eq!(config.for_domain("OPEN.example.org"), open);
     assert_eq!(config.for_domain("elsewhere.example"), plain);
-    assert_eq!(config.limits(), &plain.limits);
+    assert_eq!(config.common(), plain);
 }
 
 #[test]
@@ -58,9 +56,11 @@ fn sources_override_each_other_within_a_domain() {
     let name = "domain.\"anon.example.org\".auth.method";
     let m = Machine::with_toml(TOML);
     assert_eq!(m.effective(name), pair("anonymous", "chat.toml:11"));
-    let m =
-        m.file("/chat/etc/override/a.toml", "[domain.'anon.example.org']\nauth.method = 'store anonymous'");
-    assert_eq!(m.effective(name), pair("store anonymous", "/chat/etc/override/a.toml:2"));
+    let m = m.file(
+        "/chat/etc/override/a.toml",
+        "[domain.'anon.example.org']\nauth.method = 'store jwt'\nauth.jwt_key_file = 'chat.toml'",
+    );
+    assert_eq!(m.effective(name), pair("store jwt", "/chat/etc/override/a.toml:2"));
     let m = m.flag("domain.anon.example.org.auth.method", "store");
     assert_eq!(m.effective(name), pair("store", "flag --set"));
     let m = m.flag("domain.\"anon.example.org\".auth.method", "anonymous");
@@ -108,6 +108,20 @@ fn rules_hold_for_each_domain_that_is_served() {
     assert_eq!(errors("a.example b.example"), [a, b]);
     assert_eq!(errors("b.example"), [b]);
     assert_eq!(errors("b.example c.example d.example"), [c, b]);
+}
+
+#[test]
+fn guests_have_a_domain_of_their_own() {
+    let m = Machine::with_toml(
+        "domains = \"a.example\"\n[domain.\"a.example\"]\nauth.method = \"store anonymous\"",
+    );
+    assert_eq!(
+        m.errors(),
+        [
+            "chat.toml:3: domain.\"a.example\".auth.method: anonymous stands alone: nothing about guests is kept, so \
+             they need a domain of their own"
+        ]
+    );
 }
 
 #[test]

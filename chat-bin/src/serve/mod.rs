@@ -1,0 +1,89 @@
+//! A node as a process of its own: `chat serve`.
+//!
+//! Owns: the order of starting and stopping, the log, signals, certificates and their renewal, authenticators as
+//! configured, the keys beside the data, the web port, and the welcome on a first start.
+//! In: a [`Config`], signals, changed certificate files. Out: a running [`Server`], log lines on stdout, an exit code.
+//! Invariants: nothing listens unless everything that it needs is there; the health check says 200 only while clients
+//! are welcome; SIGTERM ends with everything stored and exit code 0; no password or key is ever logged.
+//! Not here: what a stream means (chat-core), sockets and stores (chat-net), reading settings (`config`).
+
+mod certificates;
+mod demo;
+mod descriptors;
+mod domains;
+mod keys;
+mod log;
+mod node;
+mod signals;
+mod web;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use self::node::Node;
+use self::signals::{Signal, Signals, Tell, tell_manager};
+use crate::Failure;
+use crate::config::Config;
+
+pub use self::web::HEALTH_CHECK;
+
+/// Between looks at the certificates' files.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Runs a node until it is told to stop. The exit code is 0 after an orderly end, 1 otherwise.
+pub fn run(config: &Config) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(serve(config)),
+        Err(error) => Err(error.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: &Config) -> Result<(), Failure> {
+    log::init(&config.log)?;
+    // Before anything is open, so that whoever asks early for the end gets a proper one.
+    let mut signals = Signals::new()?;
+    descriptors::raise();
+    let mut node = Node::start(config)?;
+    tell_manager(Tell::Ready);
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let closed = node.handle.closed();
+    tokio::pin!(closed);
+    let reason = loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Stop(name) => break name,
+                Signal::Reload => node.reload_certificates(),
+            },
+            _ = look.tick() => node.look_at_certificates(),
+            () = &mut closed => return Err(Failure::new("the server has ended by itself; its log says why")),
+        }
+    };
+    tracing::info!(reason, "shutting down; once more ends at once");
+    tell_manager(Tell::Stopping);
+    // From here on the health check says 503, and goes on saying so to the end.
+    let shutdown = node.handle.shutdown();
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            signal = signals.next() => if let Signal::Stop(name) = signal {
+                tracing::warn!(reason = name, "ending at once");
+                std::process::exit(1);
+            },
+        }
+    }
+    tracing::info!("shut down");
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Putting a node together from its configuration.
+
+use std::io::Write as _;
+use std::net::{Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use chat_net::auth::KeyPool;
+use chat_net::proxy::TrustedProxies;
+use chat_net::server::{Listener, Server, ServerHandle};
+use chat_net::spawn::Spawner;
+use chat_net::tls::Tls;
+
+use super::certificates::{Certificates, Watch};
+use super::demo::{self, DemoAccount, Welcome};
+use super::domains::Parts;
+use super::keys::Keys;
+use super::web::{Healthy, Web};
+use crate::Failure;
+use crate::config::{Config, Origin};
+use crate::store::{self, Opener};
+
+/// A running node.
+pub(super) struct Node {
+    pub(super) handle: ServerHandle,
+    watch: Watch,
+    tls: Tls,
+}
+
+impl Node {
+    /// Starts everything. From inside the main thread's runtime, which serves the web port and asks services.
+    ///
+    /// # Errors
+    /// Anything that is missing or in the way. Nothing runs then.
+    pub(super) fn start(config: &Config) -> Result<Node, Failure> {
+        for note in &config.notes {
+            tracing::warn!("{note}");
+        }
+        refuse_what_is_missing(config)?;
+        let opened = store::open(config, Opener::Server)?;
+        let directory = store::directory(config);
+        let keys = Keys::load_or_make(directory.as_deref())?;
+        let certificates = Certificates::new(config, directory.as_deref())?;
+        let (watch, tls) = Watch::start(certificates)?;
+        let parts =
+            Parts { accounts: opened.accounts.clone(), keys: KeyPool::new()?, spawner: Spawner::current() };
+        let accounts = demo::make(config, &*opened.accounts)?;
+        let web = Web::listen(&addresses(config, "listen.web"))?;
+        let mut builder = Server::builder()
+            .store(opened.store)
+            .tls(tls.clone())
+            .limits(config.limits.clone())
+            .workers(u16::try_from(config.workers).unwrap_or(u16::MAX))
+            .proxy_from(trusted_proxies(config)?)
+            .salt_secret(keys.salt_secret);
+        for name in &config.extensions_disabled {
+            builder = builder.without_extension(name);
+        }
+        for name in &config.domains {
+            builder = builder.domain(parts.domain(name, config.for_domain(name))?);
+        }
+        for (kind, setting) in LISTENERS {
+            for address in addresses(config, setting) {
+                builder = builder.listen(kind, address);
+            }
+        }
+        let handle = builder.start()?;
+        let node = Node { handle, watch, tls };
+        node.announce(config, &web, &accounts);
+        let handle = node.handle.clone();
+        let healthy: Healthy = Arc::new(move || handle.healthy());
+        web.serve(&healthy);
+        Ok(node)
+    }
+
+    fn announce(&self, config: &Config, web: &Web, accounts: &[DemoAccount]) {
+        self.watch.log();
+        let of = |wanted: Listener| {
+            let all = self.handle.local_addrs().iter();
+            all.filter(move |(kind, _)| *kind == wanted).map(|(_, address)| *address).collect::<Vec<_>>()
+        };
+        let (clients, clients_tls) = (of(Listener::Clients), of(Listener::ClientsTls));
+        let named = [("c2s", &clients), ("c2s_tls", &clients_tls), ("web", &web.addresses().collect())];
+        for (service, list) in named {
+            for address in list {
+                tracing::info!(service, %address, "listening");
+            }
+        }
+        if !accounts.is_empty() {
+            let fingerprint = self.tls.summary().fingerprint;
+            let fingerprint = self.watch.certificates.self_signed.then_some(fingerprint.as_str());
+            let welcome = Welcome { accounts, clients: &clients, clients_tls: &clients_tls, fingerprint };
+            // To stderr: passwords have no place in the log.
+            let _ = std::io::stderr().write_all(welcome.text().as_bytes());
+        }
+        let (workers, version) = (config.workers, env!("CARGO_PKG_VERSION"));
+        tracing::info!(domains = config.domains.join(" "), store = %config.store.url, workers, version, "ready");
+    }
+
+    /// Loads the certificates again if their files have changed.
+    pub(super) fn look_at_certificates(&mut self) {
+        if self.watch.look() {
+            self.reload_certificates();
+        }
+    }
+
+    /// Loads the certificates again.
+    pub(super) fn reload_certificates(&mut self) {
+        self.watch.reload(&self.tls);
+    }
+}
+
+/// The listeners for clients and their settings.
+const LISTENERS: [(Listener, &str); 2] =
+    [(Listener::Clients, "listen.c2s"), (Listener::ClientsTls, "listen.c2s_tls")];
+
+/// The addresses of a listen setting. Of the built-in ones, those of IPv6 are left out where there is none.
+fn addresses(config: &Config, setting: &'static str) -> Vec<SocketAddr> {
+    let listen = &config.listen;
+    let list = match setting {
+        "listen.c2s" => &listen.c2s,
+        "listen.c2s_tls" => &listen.c2s_tls,
+        _ => &listen.web,
+    };
+    let default = config.origin(setting) == &Origin::Default;
+    let skip = |address: &SocketAddr| default && address.is_ipv6() && !has_ipv6();
+    list.iter().copied().filter(|address| !skip(address)).collect()
+}
+
+fn has_ipv6() -> bool {
+    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}
+
+fn trusted_proxies(config: &Config) -> Result<TrustedProxies, Failure> {
+    let blocks: Vec<_> = config.listen.proxy_from.iter().map(ToString::to_string).collect();
+    Ok(blocks.join(" ").parse()?)
+}
+
+/// What the configuration can say and this build cannot do: better refused than forgotten.
+fn refuse_what_is_missing(config: &Config) -> Result<(), Failure> {
+    if config.cluster.is_on() || !config.cluster.members.is_empty() {
+        return Err(Failure::new(
+            "clusters are not in this build yet: leave the settings cluster.* and memtabd.* out",
+        ));
+    }
+    for (setting, what) in
+        [("listen.s2s", "federation"), ("listen.admin", "the backdoor"), ("listen.cluster", "clusters")]
+    {
+        if config.origin(setting) != &Origin::Default {
+            tracing::warn!(setting, "{what} is not in this build yet: nothing listens there");
+        }
+    }
+    Ok(())
+}
