@@ -86,6 +86,8 @@ impl Node {
             }
         }
         if !accounts.is_empty() {
+            let names: Vec<_> = accounts.iter().map(|account| account.jid.as_str()).collect();
+            tracing::info!(accounts = names.join(" "), "demo accounts made");
             let fingerprint = self.tls.summary().fingerprint;
             let fingerprint = self.watch.certificates.self_signed.then_some(fingerprint.as_str());
             let welcome = Welcome { accounts, clients: &clients, clients_tls: &clients_tls, fingerprint };

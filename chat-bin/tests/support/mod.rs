@@ -100,7 +100,9 @@ impl TestServer {
             }
             self.set(setting, &address.to_string());
         }
-        if self.accounts.is_empty() {
+        if self.log().contains("demo accounts made") {
+            // The welcome takes another way than the log, and may be overtaken.
+            self.wait_for_log("Stop the server with Ctrl-C");
             self.accounts = self.log.accounts();
         }
     }
