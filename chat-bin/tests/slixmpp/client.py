@@ -40,10 +40,10 @@ class Failed(Exception):
 class Client(ClientXMPP):
     """A client that does nothing by itself but what slixmpp does for everybody."""
 
-    def __init__(self, args, account, resource, *, direct=None, mechanism=None, password=None):
+    def __init__(self, args, account, resource, *, direct=None, mechanism=None):
         local, secret = account
         jid = f"{local}@{args.domain}/{resource}" if resource else f"{local}@{args.domain}"
-        super().__init__(jid, password or secret, sasl_mech=mechanism)
+        super().__init__(jid, secret, sasl_mech=mechanism)
         self.args = args
         self.direct = args.direct if direct is None else direct
         self.enable_starttls = not self.direct
