@@ -1,8 +1,8 @@
 //! Sockets, timers and threads, the same on every runtime.
 //!
 //! Owns: which runtime a server's workers run on ([`Runtime`]), what its features leave to choose from; a connected
-//! socket that a worker reads and writes when it is ready ([`Socket`]); the deadline a worker sleeps until
-//! ([`Sleep`]); listeners with the options that matter ([`bind`]) and the acceptor behind them ([`Acceptor`]); the
+//! socket that a worker reads and writes when it is ready (`Socket`); the deadline a worker sleeps until
+//! (`Sleep`); listeners with the options that matter ([`bind`]) and the acceptor behind them (`Acceptor`); the
 //! in-memory transport ([`MemoryStream`]); waiting for a future on a thread without any runtime ([`block_on`]).
 //! In: readiness and wakers. Out: bytes, accepted sockets.
 //! Invariants: nothing blocks, except what says so in its name; a socket owns no buffer; every choice between runtimes

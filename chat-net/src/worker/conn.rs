@@ -86,3 +86,14 @@ impl Conn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There is one for each of a million clients; its socket's registration, waker and TLS come on top.
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size_of::<Conn>() <= 192, "{} bytes", size_of::<Conn>());
+    }
+}

@@ -192,7 +192,7 @@ fn few_descriptors(runtime: Runtime) {
 /// The workers run on the caller's runtime, and may be spoken to from there.
 pub async fn as_guest_of_a_runtime(runtime: Runtime) {
     let server = builder(runtime).on_current_runtime(2).expect("it starts");
-    let client_server = server.clone();
+    let (client_server, mut events) = (server.clone(), server.events());
     let client = std::thread::spawn(move || {
         let (mut romeo, mut juliet) = (Client::connect(&client_server), Client::memory(&client_server));
         romeo.login("romeo");
@@ -200,7 +200,6 @@ pub async fn as_guest_of_a_runtime(runtime: Runtime) {
         romeo.say("juliet", "hello");
         juliet.expect("<body>hello</body>");
     });
-    let mut events = server.events();
     let mut online = 0;
     while online < 2 {
         if let Some(ServerEvent::Engine(Event::Bound { .. })) = events.recv().await {
@@ -212,5 +211,13 @@ pub async fn as_guest_of_a_runtime(runtime: Runtime) {
     let mut bytes = [0; 64];
     assert!(stream.recv(&mut bytes).await.expect("the server answers") > 0);
     client.join().expect("the clients are content");
+    drop(stream);
+    server.shutdown().await;
+    // And a server with threads of its own, spoken to from inside.
+    let server = start(runtime);
+    let stream = server.connect_memory(Listener::Clients).expect("it runs");
+    stream.send_all(crate::client::HEADER.as_bytes()).await.expect("the server reads");
+    assert!(stream.recv(&mut bytes).await.expect("the server answers") > 0);
+    drop(stream);
     server.shutdown().await;
 }
