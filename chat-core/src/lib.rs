@@ -33,3 +33,8 @@ pub mod ext;
 pub mod xep;
 
 pub mod engine;
+
+pub mod node;
+
+#[cfg(feature = "sim")]
+pub mod sim;

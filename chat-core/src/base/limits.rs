@@ -82,6 +82,8 @@ pub struct Limits {
     pub directed_presence_max: u32,
     /// Stanzas a client that said it is inactive may have held back (XEP-0352).
     pub csi_stanzas_max: u32,
+    /// Bytes of what an inactive client may have held back.
+    pub csi_bytes_max: u32,
     /// How long a store request may stay without answer before what waits for it is refused.
     pub store_timeout: Span,
     /// How long a message may stay without a client's ack before it is written to the spool (DESIGN §5).
@@ -117,6 +119,7 @@ impl Default for Limits {
             user_cache_timeout: Span::secs(60),
             directed_presence_max: 256,
             csi_stanzas_max: 256,
+            csi_bytes_max: 64 * 1024,
             store_timeout: Span::secs(10),
             spool_after: Span::millis(250),
         }

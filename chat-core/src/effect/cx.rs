@@ -51,6 +51,7 @@ pub struct Cx {
 impl Cx {
     /// The hands of a new engine.
     pub fn new(settings: Arc<Settings>, mut rng: Rng) -> Self {
+        let resources = rng.next_u64();
         let batches = (0..settings.workers).map(|_| Vec::new()).collect();
         Cx {
             now: Now::default(),
@@ -63,7 +64,8 @@ impl Cx {
             stream_features: String::new(),
             throttle: Throttle::new(rng.hash_key()),
             rng,
-            resources: 0,
+            // Never the same again after a restart: late mail must not reach a resource of another life.
+            resources: resources >> 1,
             settings,
         }
     }

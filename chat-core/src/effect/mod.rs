@@ -13,6 +13,8 @@ mod account;
 mod cx;
 mod mail;
 mod output;
+#[cfg(feature = "sim")]
+mod plant;
 mod settings;
 mod store;
 mod tls;
@@ -23,6 +25,8 @@ pub use account::{AccountDone, AccountError, AccountOp, AccountResult};
 pub use cx::{Cx, Deadline};
 pub use mail::{Envelope, Mail, ResourceId, SettleTo};
 pub use output::{Event, Output};
+#[cfg(feature = "sim")]
+pub use plant::Plant;
 pub use settings::{Domain, Settings};
 pub use store::{Loaded, SpoolRow, SpoolSeq, StoreDone, StoreError, StoreOp, StoreResult};
 pub use tls::TlsInfo;

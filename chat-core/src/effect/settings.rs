@@ -25,6 +25,10 @@ pub struct Settings {
     pub software: &'static str,
     /// Its version.
     pub version: &'static str,
+    /// A bug that the simulator plants, to see whether it finds it.
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub plant: Option<super::Plant>,
     /// Extensions left out, by their numbers (`xep0280`; `xep::NAMES`). The names of others mean nothing.
     pub extensions_disabled: Vec<String>,
 }
@@ -84,8 +88,16 @@ impl Settings {
             starttls: true,
             software: "chat",
             version: env!("CARGO_PKG_VERSION"),
+            #[cfg(feature = "sim")]
+            plant: None,
             extensions_disabled: Vec::new(),
         }
+    }
+
+    /// Whether this bug is planted; never without the feature `sim`.
+    #[cfg(feature = "sim")]
+    pub(crate) fn has(&self, plant: super::Plant) -> bool {
+        self.plant == Some(plant)
     }
 
     /// The domain of this prepared name.

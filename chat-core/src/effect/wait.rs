@@ -36,6 +36,8 @@ pub enum Wait {
         id: MsgId,
         /// Who waits for it.
         settle: Option<SettleTo>,
+        /// No client has the message.
+        kept: bool,
     },
     /// Rows of the spool that are to be delivered.
     Rows(UserId),

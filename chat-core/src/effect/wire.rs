@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Mail, Output, SettleTo};
+use super::{Output, SettleTo};
 use crate::base::{ByteQueue, ConnId, MsgId, Pool, Utc, WorkerId};
 use crate::xml::Sink;
 
@@ -17,7 +17,8 @@ pub enum Then {
     HandOver(WorkerId),
 }
 
-/// A message whose promise ends when it is written: whoever gets it has no stream management.
+/// A message whose promise ends when it is written: whoever gets it has no stream management. Then whoever waits is
+/// told, and the row of the spool that it came from goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Promise {
     /// Its identity.
@@ -25,7 +26,11 @@ pub struct Promise {
     /// When the server received it.
     pub at: Utc,
     /// Who waits.
-    pub settle: SettleTo,
+    pub settle: Option<SettleTo>,
+    /// There is a row of the spool, which goes when this is written.
+    pub row: bool,
+    /// Other clients got it too: the first that has it ends the promise for all.
+    pub shared: bool,
 }
 
 /// A promise and where its stanza lies, counted in bytes since the connection began.
@@ -212,6 +217,29 @@ impl Wires {
         end > start
     }
 
+    /// Whether a message is promised on this connection and not wholly written.
+    pub fn is_promised(&self, conn: ConnId, id: MsgId) -> bool {
+        self.table
+            .get(conn.0.index as usize)
+            .and_then(Option::as_ref)
+            .is_some_and(|w| w.generation == conn.0.generation && w.marks.iter().any(|m| m.promise.id == id))
+    }
+
+    /// A promise takes too long: it is from now on that of a row of the spool. Returns who waited, and the stanza;
+    /// `None` if it is written or has a row already.
+    pub fn to_row(&mut self, conn: ConnId, id: MsgId) -> Option<(Promise, Vec<u8>)> {
+        let wire = self.get(conn)?;
+        let base = wire.base;
+        let mark = wire.marks.iter_mut().find(|m| m.promise.id == id && !m.promise.row)?;
+        let before = mark.promise;
+        mark.promise.settle = None;
+        mark.promise.row = true;
+        let (start, len) = ((mark.start - base) as usize, (mark.end - mark.start) as usize);
+        let mut stanza = Vec::new();
+        wire.out.copy_to(start, len, &mut stanza);
+        Some((before, stanza))
+    }
+
     /// Nothing more is written; when the outbox is empty, this happens. A later wish replaces an earlier one only
     /// if it is to close.
     pub fn then(&mut self, conn: ConnId, then: Then, outputs: &mut VecDeque<Output>) {
@@ -283,13 +311,13 @@ impl Wires {
         }
     }
 
-    /// `n` bytes have been sent. `settled` gets what this settles.
+    /// `n` bytes have been sent. `written` gets the promises that this fulfils.
     pub fn sent(
         &mut self,
         conn: ConnId,
         n: usize,
         outputs: &mut VecDeque<Output>,
-        mut settled: impl FnMut(Mail),
+        mut written: impl FnMut(Promise),
     ) {
         let Wires { table, pool, .. } = self;
         let wire = table
@@ -300,7 +328,7 @@ impl Wires {
         wire.sent += n.min(wire.unsent()) as u64;
         while wire.marks.front().is_some_and(|m| m.end <= wire.sent) {
             if let Some(mark) = wire.marks.pop_front() {
-                settled(Mail::Settled(mark.promise.settle));
+                written(mark.promise);
             }
         }
         // What was sent of a stanza that is promised, and not wholly sent, is kept: it may have to go elsewhere.

@@ -16,6 +16,9 @@ use crate::xml::{StreamNs, scan};
 /// How soon a store that said it is overloaded is asked again.
 const AGAIN: Span = Span::millis(250);
 
+/// How soon a spool that could not be read is read again, if somebody is there to have it.
+const SPOOL_RETRY: Span = Span::secs(5);
+
 impl Engine {
     pub(super) fn on_stored(&mut self, id: RequestId, result: StoreResult) {
         let Some(request) = self.cx.pending.take(id) else { return };
@@ -73,7 +76,10 @@ impl Engine {
                     self.arm_user(id);
                 }
             }
-            Wait::Spool { user, id, settle } => {
+            Wait::Spool { user, id, settle, kept } => {
+                if let Some(user) = self.users.get_mut(user).filter(|_| kept) {
+                    user.spool.writing = user.spool.writing.saturating_sub(1);
+                }
                 let stanza = match request.op.as_deref() {
                     Some(StoreOp::SpoolPut { row, .. }) => Some(row.stanza.clone()),
                     _ => None,
@@ -107,11 +113,12 @@ impl Engine {
                 Parked::Bind(conn, request) => self.bind_now(id, conn, &request),
             }
         }
+        self.evict_if_nobody(id);
         self.arm_user(id);
     }
 
     /// A user cannot be loaded: whoever waited is told to try later.
-    fn on_not_loaded(&mut self, id: UserId) {
+    pub(super) fn on_not_loaded(&mut self, id: UserId) {
         let Some(user) = self.users.remove(id) else { return };
         let Record::Loading(waiting) = user.record else { return };
         for parked in waiting {
@@ -142,6 +149,7 @@ impl Engine {
                 if flight.copies == 0 {
                     user.flights.remove(key);
                 }
+                user.gone.insert(self.cx.now.mono, msg);
                 let op = StoreOp::SpoolDelete { user: user.jid.clone(), ids: vec![msg] };
                 self.cx.store(op, Wait::Nobody);
             }
@@ -177,10 +185,11 @@ impl Engine {
                 return;
             }
             if flight.acked {
+                flight.spool = SpoolState::Absent;
                 return;
             }
-            // The clients may yet acknowledge it; but the sender is told that it may be lost.
-            flight.spool = SpoolState::Absent;
+            // The clients may yet acknowledge it; but the sender is told that it may be lost, and that once.
+            flight.spool = SpoolState::Refused;
             flight.settle = None;
         }
         // XEP-0160 §3: a full spool is `service-unavailable`; a store that fails may work again.
@@ -200,6 +209,9 @@ impl Engine {
             user.spool.asked = false;
             user.spool.reading = false;
             user.spool.waiting = true;
+            user.spool.more = false;
+            user.spool.retry = Some(self.cx.now.mono + SPOOL_RETRY);
+            self.arm_user(id);
         }
     }
 

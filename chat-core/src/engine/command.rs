@@ -82,7 +82,8 @@ impl Engine {
             && let Some(user) = self.users.get_mut(id)
         {
             user::change::dissolve(user, &mut self.cx);
-            self.users.remove(id);
+            // What waited for the record is refused, as it is when the record cannot be read.
+            self.on_not_loaded(id);
         }
         if !self.cx.is_ephemeral(jid) {
             self.cx.store(StoreOp::RemoveUser { user: jid.clone() }, Wait::Nobody);

@@ -173,8 +173,9 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(conn) else { return };
         let seat = session.seat();
         session::fail(session, &mut self.cx, error);
-        if let Some(seat) = seat {
-            self.leave(seat, None);
+        match seat {
+            Some(seat) => self.leave(seat, None),
+            None => self.give_up_resuming(conn),
         }
         self.rearm(conn);
     }
@@ -184,9 +185,15 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(conn) else { return };
         let seat = session.seat();
         let lost = self.cx.wires.abort(conn, &mut self.cx.outputs);
+        if seat.is_none() {
+            self.give_up_resuming(conn);
+        }
+        let identity = self.sessions.get_mut(conn).and_then(|s| s.identity.take());
         self.forget(conn);
-        if let Some(seat) = seat {
-            self.detach(seat, lost);
+        match (seat, identity) {
+            (Some(seat), _) => self.detach(seat, lost),
+            (None, Some(identity)) => self.unwritten(&identity.user, lost),
+            (None, None) => {}
         }
     }
 

@@ -7,8 +7,11 @@ use crate::effect::{Envelope, Promise, SettleTo, StoreOp, Wait};
 use crate::ext::{Asked, Flow, Handle};
 use crate::jid::JidRef;
 use crate::route::decision::{Decision, ResourceView, Resources, Target, What, decide};
-use crate::stanza::{Condition, IqType, Kind, MessageType, PresenceType, Stanza, StanzaError};
+use crate::stanza::{
+    Condition, Head, IqType, Kind, MessageType, PresenceType, Stanza, StanzaError, write_error,
+};
 use crate::user::{self, Flight, Parked, Record, SpoolState, Urgency, User, presence};
+use crate::xml::scan::DEPTH_MAX;
 use crate::xml::{self, ScanLimits, Stamp, StanzaView, StreamNs, forward, scan};
 
 /// What travels with a stanza.
@@ -28,7 +31,7 @@ pub(super) struct Meta<'a> {
 
 /// A stanza that we wrote or checked ourselves may be as deep as it likes: it was within the limits when it came,
 /// and a wrapper of ours adds a few levels.
-pub(super) const OWN: ScanLimits = ScanLimits { depth_max: 256, attributes_max: 256 };
+pub(super) const OWN: ScanLimits = ScanLimits { depth_max: DEPTH_MAX, attributes_max: u16::MAX };
 
 impl Engine {
     /// A stanza from another user, another worker, or from what waited.
@@ -37,6 +40,7 @@ impl Engine {
         let Ok(view) = scan(&envelope.stanza, &ns, &OWN) else {
             // Impossible: every envelope is written by us from what was scanned.
             debug_assert!(false, "an envelope holds what is no stanza: {:?}", envelope.stanza);
+            self.undeliverable(&envelope);
             return self.cx.settled(envelope.settle);
         };
         let type_ = view.type_();
@@ -58,6 +62,14 @@ impl Engine {
         self.deliver(&stanza, meta);
     }
 
+    /// Bytes that cannot be read again: the sender learns at least that a message was lost.
+    fn undeliverable(&mut self, envelope: &Envelope) {
+        let mut out = Vec::new();
+        let head = Head { from: Some(envelope.to.as_str()), to: Some(envelope.from.as_str()), id: None };
+        write_error(&mut out, Kind::Message(MessageType::Normal), &head, &Condition::PolicyViolation.into());
+        self.reply(envelope.to.clone(), envelope.from.as_ref(), out);
+    }
+
     /// A stanza for a user whose home this is.
     pub(super) fn deliver(&mut self, stanza: &Stanza<'_>, meta: Meta<'_>) {
         let Some(to) = stanza.to else { return };
@@ -66,7 +78,8 @@ impl Engine {
                 return self.cx.settled(meta.settle);
             }
             let id = self.load(to);
-            return self.park(id, stanza, meta);
+            self.park(id, stanza, meta);
+            return self.evict_if_nobody(id);
         };
         let Some(user) = self.users.get_mut(id) else { return };
         if let Record::Loading(_) = user.record {
@@ -105,9 +118,10 @@ impl Engine {
             Some(name) => Target::Full(user.resources.iter().position(|r| r.name == name)),
         };
         let decision = decide(what, target, &views[..n]);
-        // While rows of the spool are on their way, what comes now stands behind them.
+        // While rows of the spool are on their way, to it or from it, what comes now stands behind them.
         let stored = matches!(stanza.kind, Kind::Message(MessageType::Chat | MessageType::Normal)) && keep;
-        if stored && user.spool.reading && matches!(decision, Decision::Deliver(_)) {
+        let behind = user.spool.reading || user.spool.writing > 0;
+        if stored && behind && matches!(decision, Decision::Deliver(_)) {
             return self.keep(id, stanza, meta);
         }
         match decision {
@@ -164,32 +178,53 @@ impl Engine {
                 settle: meta.settle,
                 copies: managed as u16,
                 acked: false,
+                had: false,
                 spool,
             };
             user.flights.insert(flight, self.cx.now.mono, self.cx.settings.limits.spool_after)
         });
-        let mut settle = if flight.is_some() { None } else { meta.settle };
+        let settle = if flight.is_some() { None } else { meta.settle };
+        let row = spool == SpoolState::Written;
+        // The promise of a message that only unmanaged clients get ends when it is written to one of them.
+        let awaited = stored && managed == 0 && (settle.is_some() || row);
+        let promise = Promise { id: meta.id, at: meta.at, settle, row, shared: resources.len() > 1 };
+        let mut taken = 0;
         let key = match stanza.kind {
             Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => Some(stanza.from.as_str()),
             _ => None,
         };
         let urgency = key.map_or(Urgency::Now, Urgency::CanWait);
+        let own_flight = flight;
         for i in resources.iter() {
             let resource = &mut user.resources[i];
             let flight = flight.filter(|_| resource.sm.is_some());
-            // The promise of a message that only unmanaged clients get ends when it is written to one of them.
-            if stored
-                && managed == 0
-                && let (Some(conn), Some(to)) = (resource.conn, settle)
-                && resource.held.is_none()
-                && self.cx.wires.promise(conn, &bytes, Promise { id: meta.id, at: meta.at, settle: to })
-            {
-                settle = None;
-                continue;
+            if !awaited {
+                resource.send(&mut self.cx, &bytes, flight, urgency);
+                // A flight ends without a row if a client that acknowledges nothing had the message.
+                if resource.sm.is_none()
+                    && let Some(flight) = own_flight.and_then(|f| user.flights.get_mut(f))
+                {
+                    flight.had = true;
+                }
+            } else if let Some(conn) = resource.conn {
+                resource.release(&mut self.cx);
+                if self.cx.wires.promise(conn, &bytes, promise) {
+                    taken += 1;
+                    if settle.is_some() {
+                        let due = self.cx.now.mono + self.cx.settings.limits.spool_after;
+                        user.promised.push_back((due, conn, meta.id));
+                    }
+                }
             }
-            resource.send(&mut self.cx, &bytes, flight, urgency);
         }
-        self.cx.settled(settle);
+        if awaited && taken == 0 {
+            // No outbox took it: their clients do not read.
+            self.stanza = bytes;
+            return if row { self.take_back(id, meta.id) } else { self.keep(id, stanza, meta) };
+        }
+        if !awaited {
+            self.cx.settled(settle);
+        }
         if message && let Some(user) = self.users.get_mut(id) {
             // What came late is told to be late (XEP-0203) in copies, too.
             let late = if meta.delayed { scan(&bytes, &StreamNs::client(), &OWN).ok() } else { None };
@@ -200,6 +235,14 @@ impl Engine {
         self.stanza = bytes;
         self.close_overfull(id);
         self.arm_user(id);
+    }
+
+    /// A row was given to nobody after all.
+    pub(super) fn take_back(&mut self, id: UserId, row: MsgId) {
+        if let Some(user) = self.users.get_mut(id) {
+            user.gone.remove(row);
+            user.spool.add();
+        }
     }
 
     /// A client that neither acknowledges nor reads what it gets: its connection is closed, its session waits.
@@ -224,22 +267,31 @@ impl Engine {
         }
         let mut bytes = Vec::with_capacity(stanza.view.bytes().len() + 64);
         write_for_client(stanza, &Meta { delayed: false, ..meta }, user, &mut bytes);
-        self.spool(id, &bytes, meta.id, meta.at, meta.settle);
+        user.spool.writing += 1;
+        self.spool(id, &bytes, meta.id, meta.at, meta.settle, true);
         if let Some(user) = self.users.get_mut(id) {
             let mut at = Handle { cx: &mut self.cx, user, resource: None };
             self.host.on_delivered(stanza, None, &mut at);
         }
     }
 
-    /// Writes a row of the spool.
-    pub(super) fn spool(&mut self, id: UserId, bytes: &[u8], msg: MsgId, at: Utc, settle: Option<SettleTo>) {
+    /// Writes a row of the spool. `kept`: no client has the message.
+    pub(super) fn spool(
+        &mut self,
+        id: UserId,
+        bytes: &[u8],
+        msg: MsgId,
+        at: Utc,
+        settle: Option<SettleTo>,
+        kept: bool,
+    ) {
         let Some(user) = self.users.get_mut(id) else { return };
         let op = StoreOp::SpoolPut {
             user: user.jid.clone(),
             row: crate::effect::SpoolRow { id: msg, at, stanza: bytes.into() },
             rows_max: self.cx.settings.limits.spool_messages_per_user_max,
         };
-        self.cx.store(op, Wait::Spool { user: id, id: msg, settle });
+        self.cx.store(op, Wait::Spool { user: id, id: msg, settle, kept });
     }
 
     /// The server acts on behalf of the user.
@@ -277,7 +329,7 @@ impl Engine {
         id
     }
 
-    fn park(&mut self, id: UserId, stanza: &Stanza<'_>, meta: Meta<'_>) {
+    pub(super) fn park(&mut self, id: UserId, stanza: &Stanza<'_>, meta: Meta<'_>) {
         let Some(user) = self.users.get_mut(id) else { return };
         let Some(to) = stanza.to else { return };
         let Record::Loading(waiting) = &mut user.record else {

@@ -106,7 +106,8 @@ impl Engine {
             PresenceType::Available | PresenceType::Unavailable => {
                 presence::on_directed(user, seat.resource, stanza, lang, &mut self.cx);
             }
-            // Only servers probe for others (§4.3.1).
+            // Servers probe, not clients (§4.3.1); one that does learns no more than its own server would.
+            PresenceType::Probe if !user.roster.subscription(to.bare().as_str()).to() => {}
             PresenceType::Probe | PresenceType::Error => {
                 let meta = Meta { id: MsgId(0), at: self.cx.now.utc, settle: None, delayed: false, lang };
                 self.send_on(stanza, meta);

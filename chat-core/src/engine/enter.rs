@@ -3,6 +3,7 @@
 use super::Engine;
 use crate::base::{ConnId, UserId};
 use crate::effect::{Event, StoreOp, Wait};
+use crate::route::decision::RESOURCES_MAX;
 use crate::session::{BindRequest, Phase, Seat, refuse_bind, write_bound};
 use crate::stanza::{Condition, ErrorType, StanzaError};
 use crate::stream::{StreamCondition, StreamError};
@@ -40,7 +41,7 @@ impl Engine {
         };
         let Some(user) = self.users.get_mut(id) else { return };
         let same = user.resources.iter().position(|r| r.name == name);
-        let limit = usize::from(self.cx.settings.limits.resources_per_user_max);
+        let limit = usize::from(self.cx.settings.limits.resources_per_user_max).min(RESOURCES_MAX);
         if same.is_none() && user.resources.len() >= limit {
             // §7.7.2.3.
             session.phase = Phase::Ready;

@@ -3,8 +3,8 @@
 use super::Engine;
 use super::deliver::{Meta, OWN};
 use crate::base::{Mono, MsgId, UserId, Utc};
-use crate::effect::{Deadline, Event, Promise, SettleTo};
-use crate::jid;
+use crate::effect::{Deadline, Event, Promise, SettleTo, StoreOp, Wait};
+use crate::jid::{self, BareJid};
 use crate::session::Seat;
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::user::{Record, SpoolState, presence};
@@ -15,6 +15,10 @@ struct Orphan {
     id: MsgId,
     at: Utc,
     settle: Option<SettleTo>,
+    /// It came from a row of the spool, which is still there.
+    row: bool,
+    /// Other clients got it, too.
+    shared: bool,
     bytes: Vec<u8>,
 }
 
@@ -33,6 +37,7 @@ impl Engine {
         let jid = user.full_jid(index);
         self.cx.event(Event::Detached { jid });
         self.orphans(seat.user, orphans_of(unwritten));
+        self.spool_begin(seat.user);
         self.arm_user(seat.user);
     }
 
@@ -44,6 +49,7 @@ impl Engine {
         let mut resource = user.resources.remove(index);
         user.needed = self.cx.now.mono;
         let mut orphans = orphans_of(unwritten.unwrap_or_default());
+        let mut had = Vec::new();
         if let Some(mut sm) = resource.sm.take() {
             if sm.can_resume() {
                 // `h` may be told later only if nothing is open behind it.
@@ -54,17 +60,31 @@ impl Engine {
             let mut bytes = Vec::new();
             while let Some(entry) = sm.pop(self.cx.wires.pool(), &mut bytes) {
                 let Some(key) = entry.flight else {
-                    orphans.push(Orphan { id: MsgId(0), at: Utc(0), settle: None, bytes: bytes.clone() });
+                    orphans.push(Orphan {
+                        id: MsgId(0),
+                        at: Utc(0),
+                        settle: None,
+                        row: false,
+                        shared: false,
+                        bytes: bytes.clone(),
+                    });
                     continue;
                 };
                 let Some(flight) = user.flights.drop_copy(key) else { continue };
                 match flight.spool {
                     _ if flight.acked || flight.copies > 0 => {}
-                    SpoolState::Written | SpoolState::Writing => user.spool.waiting = true,
+                    // Another client, without stream management, had it: as good as acknowledged.
+                    spool if flight.had => {
+                        had.push((flight.settle, (spool == SpoolState::Written).then_some(flight.id)));
+                    }
+                    SpoolState::Refused => {}
+                    SpoolState::Written | SpoolState::Writing => user.spool.add(),
                     SpoolState::Absent => orphans.push(Orphan {
                         id: flight.id,
                         at: flight.at,
                         settle: flight.settle,
+                        row: false,
+                        shared: false,
                         bytes: bytes.clone(),
                     }),
                 }
@@ -77,14 +97,20 @@ impl Engine {
             presence::on_gone(user, &resource, None, &mut self.cx);
         }
         self.cx.event(Event::Unbound { jid });
+        self.end_had(seat.user, had);
         self.orphans(seat.user, orphans);
         self.spool_begin(seat.user);
+        // Reading may have waited for this very client.
+        self.spool_next(seat.user);
         self.arm_user(seat.user);
     }
 
     /// The session that a client waits to resume is over.
     fn sm_gone(&mut self, conn: crate::base::ConnId) {
         if let Some(session) = self.sessions.get_mut(conn) {
+            if !matches!(session.phase, crate::session::Phase::Entering) {
+                return;
+            }
             session.phase = crate::session::Phase::Ready;
             session.holds.answer = false;
             let failed = b"<failed xmlns='urn:xmpp:sm:3'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
@@ -98,7 +124,19 @@ impl Engine {
     fn orphans(&mut self, id: UserId, orphans: Vec<Orphan>) {
         let ns = StreamNs::client();
         for orphan in orphans {
-            let Ok(view) = scan(&orphan.bytes, &ns, &OWN) else { continue };
+            if orphan.shared && self.has_elsewhere(id, orphan.id) {
+                // Another client has it, or will, and its promise is the same.
+                continue;
+            }
+            if orphan.row {
+                self.take_back(id, orphan.id);
+                continue;
+            }
+            let Ok(view) = scan(&orphan.bytes, &ns, &OWN) else {
+                debug_assert!(false, "a queue holds what is no stanza: {:?}", orphan.bytes);
+                self.cx.settled(orphan.settle);
+                continue;
+            };
             let type_ = view.type_();
             let Some(Ok(kind)) = Kind::read(view.name(), type_.as_deref()) else { continue };
             let (from_text, to_text) = (view.from(), view.to());
@@ -126,9 +164,48 @@ impl Engine {
         }
     }
 
+    /// Whether another client of the user has a message that was promised to several, or has it in its outbox.
+    fn has_elsewhere(&mut self, id: UserId, msg: MsgId) -> bool {
+        let Some(user) = self.users.get_mut(id) else { return false };
+        user.gone.contains(msg)
+            || user.resources.iter().filter_map(|r| r.conn).any(|c| self.cx.wires.is_promised(c, msg))
+    }
+
+    /// Messages that a client without stream management had, and nobody else any more.
+    fn end_had(&mut self, id: UserId, had: Vec<(Option<SettleTo>, Option<MsgId>)>) {
+        let rows: Vec<MsgId> = had.iter().filter_map(|h| h.1).collect();
+        if !rows.is_empty()
+            && let Some(user) = self.users.get_mut(id)
+        {
+            let op = StoreOp::SpoolDelete { user: user.jid.clone(), ids: rows };
+            self.cx.store(op, Wait::Nobody);
+        }
+        for (settle, _) in had {
+            self.cx.settled(settle);
+        }
+    }
+
+    /// What was still to be written to a connection that was closing finds another way.
+    pub(super) fn unwritten(&mut self, jid: &BareJid, unwritten: Vec<(Promise, Vec<u8>)>) {
+        if unwritten.is_empty() {
+            return;
+        }
+        let id = match self.users.find(jid.as_str()) {
+            Some(id) => id,
+            None => self.load(jid.as_ref()),
+        };
+        let orphans = orphans_of(unwritten);
+        self.orphans(id, orphans);
+        self.spool_begin(id);
+        self.arm_user(id);
+    }
+
     fn redeliver(&mut self, id: UserId, stanza: &Stanza<'_>, meta: Meta<'_>) {
         let bare = stanza.to.map(|t| t.bare());
         let stanza = Stanza { to: bare, ..*stanza };
+        if let Some(Record::Loading(_)) = self.users.get_mut(id).map(|u| &u.record) {
+            return self.park(id, &stanza, meta);
+        }
         if self.stopping {
             return self.keep(id, &stanza, meta);
         }
@@ -154,6 +231,11 @@ impl Engine {
             self.leave(seat, None);
         }
         self.spool_due(id);
+        if let Some(user) = self.users.get_mut(id)
+            && user.spool.retry.take_if(|at| *at <= now).is_some()
+        {
+            self.spool_begin(id);
+        }
         let Some(user) = self.users.get_mut(id) else { return };
         let limits = &self.cx.settings.limits;
         if user.is_unneeded() && now.since(user.needed) >= limits.user_cache_timeout {
@@ -161,6 +243,19 @@ impl Engine {
             return;
         }
         self.arm_user(id);
+    }
+
+    /// Forgets at once an address that is nobody's: whoever writes to a million of them fills no memory.
+    pub(super) fn evict_if_nobody(&mut self, id: UserId) {
+        if let Some(user) = self.users.get_mut(id)
+            && user.is_unneeded()
+            && (!user.exists || user.ephemeral)
+        {
+            if let Some((timer, _)) = user.timer.take() {
+                self.cx.timers.cancel(timer);
+            }
+            self.users.remove(id);
+        }
     }
 
     /// Makes sure that the user's timer fires in time.
@@ -175,6 +270,12 @@ impl Engine {
         };
         if let Some(at) = user.flights.next_due() {
             earlier(at, "spool");
+        }
+        if let Some((at, ..)) = user.promised.front() {
+            earlier(*at, "spool");
+        }
+        if let Some(at) = user.spool.retry {
+            earlier(at, "spool again");
         }
         for r in &user.resources {
             if let (Some(since), Some(sm), None) = (r.detached, &r.sm, r.resuming) {
@@ -200,7 +301,9 @@ impl crate::user::User {
     fn is_unneeded(&self) -> bool {
         self.resources.is_empty()
             && self.flights.is_empty()
+            && self.promised.is_empty()
             && self.changes.is_empty()
+            && self.spool.writing == 0
             && matches!(self.record, Record::Ready)
     }
 }
@@ -208,6 +311,13 @@ impl crate::user::User {
 fn orphans_of(unwritten: Vec<(Promise, Vec<u8>)>) -> Vec<Orphan> {
     unwritten
         .into_iter()
-        .map(|(p, bytes)| Orphan { id: p.id, at: p.at, settle: Some(p.settle), bytes })
+        .map(|(p, bytes)| Orphan {
+            id: p.id,
+            at: p.at,
+            settle: p.settle,
+            row: p.row,
+            shared: p.shared,
+            bytes,
+        })
         .collect()
 }

@@ -11,6 +11,8 @@
 //! `settle`, with `enter` and `leave` at a session's ends and `answers` for what stores and authenticators say.
 
 mod answers;
+#[cfg(feature = "sim")]
+mod audit;
 mod bound;
 mod command;
 mod connections;
@@ -142,8 +144,10 @@ impl Engine {
     /// `n` bytes were sent, perhaps none because the peer does not read: to be called after each attempt to send.
     pub fn sent(&mut self, now: Now, conn: ConnId, n: usize) {
         self.cx.now = now;
-        let Cx { wires, outputs, local, .. } = &mut self.cx;
-        wires.sent(conn, n, outputs, |mail| local.push_back(mail));
+        let Cx { wires, outputs, .. } = &mut self.cx;
+        let mut written = Vec::new();
+        wires.sent(conn, n, outputs, |promise| written.push(promise));
+        self.on_written(conn, &written);
         if let Some(session) = self.sessions.get_mut(conn) {
             session.on_sent(&mut self.cx);
             if let Some(seat) = session.seat()

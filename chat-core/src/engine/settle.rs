@@ -1,8 +1,8 @@
 //! When a message is safe, and who is told (DESIGN §5).
 
 use super::Engine;
-use crate::base::UserId;
-use crate::effect::{ResourceId, SettleTo, StoreOp, Wait};
+use crate::base::{ConnId, UserId};
+use crate::effect::{Promise, ResourceId, SettleTo, StoreOp, Wait};
 use crate::session::Unacked;
 use crate::user::{SpoolState, User};
 
@@ -60,6 +60,7 @@ impl Engine {
             if flight.spool == SpoolState::Written {
                 delete.push(flight.id);
                 flight.spool = SpoolState::Absent;
+                user.gone.insert(self.cx.now.mono, flight.id);
             }
             user.flights.drop_copy(key);
         }
@@ -71,6 +72,27 @@ impl Engine {
             self.cx.settled(Some(settle));
         }
         self.spool_next(id);
+    }
+
+    /// Messages for a client without stream management were written: that is all that was promised.
+    pub(super) fn on_written(&mut self, conn: ConnId, written: &[Promise]) {
+        if written.is_empty() {
+            return;
+        }
+        let ids: Vec<_> = written.iter().filter(|p| p.row).map(|p| p.id).collect();
+        for promise in written {
+            self.cx.settled(promise.settle);
+        }
+        let Some(identity) = self.sessions.get_mut(conn).and_then(|s| s.identity.as_ref()) else { return };
+        let jid = identity.user.clone();
+        if let Some(user) = self.users.find(jid.as_str()).and_then(|id| self.users.get_mut(id)) {
+            for promise in written.iter().filter(|p| p.shared || p.row) {
+                user.gone.insert(self.cx.now.mono, promise.id);
+            }
+        }
+        if !ids.is_empty() {
+            self.cx.store(StoreOp::SpoolDelete { user: jid, ids }, Wait::Nobody);
+        }
     }
 
     /// Messages that no client acknowledged in time are written to the spool, so that their senders need not wait.
@@ -93,7 +115,24 @@ impl Engine {
             }
             let mut bytes = Vec::new();
             copy_of(user, key, &mut bytes);
-            self.spool(id, &bytes, flight.id, flight.at, flight.settle);
+            self.spool(id, &bytes, flight.id, flight.at, flight.settle, false);
+        }
+        self.promises_due(id);
+    }
+
+    /// The same for messages that clients without stream management are slow to read.
+    fn promises_due(&mut self, id: UserId) {
+        let now = self.cx.now.mono;
+        while let Some(user) = self.users.get_mut(id)
+            && let Some((_, conn, msg)) = user.promised.pop_front_if(|p| p.0 <= now)
+        {
+            let ephemeral = user.ephemeral;
+            let Some((promise, bytes)) = self.cx.wires.to_row(conn, msg) else { continue };
+            if ephemeral {
+                self.cx.settled(promise.settle);
+            } else {
+                self.spool(id, &bytes, promise.id, promise.at, promise.settle, false);
+            }
         }
     }
 }

@@ -140,6 +140,17 @@ impl Engine {
         }
     }
 
+    /// A connection ends that waits to go on with a session: the session waits for another, and not for ever.
+    pub(super) fn give_up_resuming(&mut self, conn: ConnId) {
+        let Some(identity) = self.sessions.get_mut(conn).and_then(|s| s.identity.as_ref()) else { return };
+        let Some(id) = self.users.find(identity.user.as_str()) else { return };
+        let Some(user) = self.users.get_mut(id) else { return };
+        if let Some(resource) = user.resources.iter_mut().find(|r| r.resuming == Some(conn)) {
+            resource.resuming = None;
+            self.arm_user(id);
+        }
+    }
+
     /// Everything the client has sent is settled, so `h` is exact and nothing is sent twice: the session goes on.
     pub(super) fn resume_now(&mut self, id: UserId, rid: ResourceId) {
         let Some(user) = self.users.get_mut(id) else { return };

@@ -23,6 +23,7 @@ impl Engine {
         let somebody = user.resources.iter().any(|r| r.presence.is_some() && r.priority >= 0);
         if ready && somebody && user.spool.waiting && !user.spool.reading {
             user.spool.reading = true;
+            user.spool.retry = None;
             user.spool.asked = false;
             user.spool.after = SpoolSeq(i64::MIN);
             self.spool_next(id);
@@ -35,21 +36,23 @@ impl Engine {
         if !user.spool.reading || user.spool.asked {
             return;
         }
-        let busy = user.resources.iter().filter(|r| r.presence.is_some() && r.priority >= 0).any(|r| {
-            let unacked = r.sm.as_ref().map_or(0, |sm| sm.unacked().1);
-            let unsent = r.conn.map_or(0, |c| self.cx.wires.len(c));
-            unacked.max(unsent) > 2 * PAGE_BYTES as usize
+        // A page never fills a queue: a client that reads and acknowledges is not cut off for what waited for it. And
+        // one client that is slow or away holds up no other: what waits for it is bounded by its own queue.
+        let limits = &self.cx.settings.limits;
+        let bytes_max = PAGE_BYTES.min(limits.outbox_bytes_max / 4).min(limits.unacked_bytes_max / 4).max(1);
+        let rows_max = PAGE_ROWS.min(limits.unacked_stanzas_max / 4).max(1);
+        let free = user.resources.iter().filter(|r| r.presence.is_some() && r.priority >= 0).any(|r| {
+            let (stanzas, unacked) = r.sm.as_ref().map_or((0, 0), |sm| sm.unacked());
+            r.conn.is_some_and(|c| {
+                unacked.max(self.cx.wires.len(c)) <= 2 * bytes_max as usize
+                    && stanzas <= 2 * rows_max as usize
+            })
         });
-        if busy {
+        if !free {
             return;
         }
         user.spool.asked = true;
-        let op = StoreOp::SpoolRead {
-            user: user.jid.clone(),
-            after: user.spool.after,
-            rows_max: PAGE_ROWS,
-            bytes_max: PAGE_BYTES,
-        };
+        let op = StoreOp::SpoolRead { user: user.jid.clone(), after: user.spool.after, rows_max, bytes_max };
         self.cx.store(op, Wait::Rows(id));
     }
 
@@ -69,6 +72,7 @@ impl Engine {
                 if let Some(user) = self.users.get_mut(id) {
                     user.spool.reading = false;
                     user.spool.waiting = true;
+                    user.spool.more = false;
                 }
                 return;
             }
@@ -82,6 +86,12 @@ impl Engine {
         let Some(user) = self.users.get_mut(id) else { return false };
         // It is on its way already, to a session that has not acknowledged it.
         if user.flights.find(row.id).is_some() {
+            return true;
+        }
+        // A client has it. The row was read before it went, or written again after: a request whose answer is lost
+        // is repeated.
+        if user.gone.contains(row.id) {
+            self.delete_row(id, row);
             return true;
         }
         let (mut from, mut to) = (String::new(), String::new());
@@ -113,11 +123,11 @@ impl Engine {
         };
         let unmanaged = resources.iter().all(|i| user.resources[i].sm.is_none());
         let meta = Meta { id: row.id, at: row.at, settle: None, delayed: true, lang: None };
-        self.give(id, &stanza, meta, resources, true, SpoolState::Written);
         if unmanaged {
-            // Nobody will acknowledge it; what was written was written.
-            self.delete_row(id, row);
+            // Nobody will acknowledge it; the row goes when it is written.
+            user.gone.insert(self.cx.now.mono, row.id);
         }
+        self.give(id, &stanza, meta, resources, true, SpoolState::Written);
         true
     }
 

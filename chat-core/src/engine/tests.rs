@@ -85,7 +85,8 @@ fn a_promise_cut_in_the_middle_comes_back_whole() {
         resource: ResourceId(1),
         seq: 1,
     };
-    let promise = Promise { id: crate::base::MsgId(1), at: Utc(5), settle };
+    let promise =
+        Promise { id: crate::base::MsgId(1), at: Utc(5), settle: Some(settle), row: false, shared: false };
     wires.write(c, b"<before/>");
     assert!(wires.promise(c, b"<first/>", promise));
     wires.write(c, b"<between/>");

@@ -92,6 +92,8 @@ pub struct Exchange {
     tls: bool,
     server_nonce: String,
     fake_salt_key: [u8; 16],
+    /// Whose keys these are, in the one form that all spellings of a user name share.
+    account: Option<String>,
     state: State,
     fault: Option<Fault>,
 }
@@ -145,6 +147,7 @@ impl Exchange {
             tls: cx.tls,
             server_nonce,
             fake_salt_key: cx.fake_salt_key,
+            account: None,
             state: State::Initial,
             fault: None,
         }
@@ -183,6 +186,12 @@ impl Exchange {
         step.unwrap_or_else(|fault| self.fail(fault))
     }
 
+    /// Names the account that the user name stands for. Two spellings of one name must show the same salt, or those of
+    /// users that exist could be told by it.
+    pub fn known_as(&mut self, account: &str) {
+        self.account = Some(account.to_owned());
+    }
+
     /// Takes the answer to `NeedKeys`; `None` for a user that does not exist or has no keys for that hash. Such an
     /// exchange goes on like any other and fails at its end, so that users cannot be enumerated.
     ///
@@ -192,8 +201,9 @@ impl Exchange {
             return self.fail(Fault::OutOfTurn);
         };
         let known = Choice::from(u8::from(answer.is_some()));
-        let keys =
-            answer.unwrap_or_else(|| ScramKeys::fake(first.hash, &self.fake_salt_key, &first.username));
+        let keys = answer.unwrap_or_else(|| {
+            ScramKeys::fake(first.hash, &self.fake_salt_key, self.account.as_ref().unwrap_or(&first.username))
+        });
         if !keys.fit(first.hash) {
             return self.fail(Fault::KeysUnusable);
         }

@@ -45,14 +45,13 @@ impl Session {
             earlier(self.bucket.resume_at(cx.now.mono).or(Some(cx.now.mono)), "rate");
         }
         earlier(self.delayed.as_ref().map(|d| d.0), "login delay");
-        if cx.wires.len(self.conn) > 0 {
-            earlier(Some(self.progress.0 + limits.unresponsive_timeout), "peer does not read");
-        }
+        earlier(self.progress.map(|p| p.0 + limits.unresponsive_timeout), "peer does not read");
         (at, why)
     }
 
     /// Makes sure that the timer fires in time.
     pub fn arm(&mut self, cx: &mut Cx) {
+        self.note_progress(cx);
         let (at, why) = self.deadline(cx);
         if let Some((id, armed)) = self.timer {
             // An early wake is harmless, a late one is not.
@@ -73,13 +72,19 @@ impl Session {
 
     /// The outbox shrank, or was found unable to.
     pub fn on_sent(&mut self, cx: &mut Cx) {
-        let sent = cx.wires.sent_total(self.conn);
-        if sent != self.progress.1 || cx.wires.len(self.conn) == 0 {
-            self.progress = (cx.now.mono, sent);
-        }
-        if cx.wires.len(self.conn) > 0 {
+        self.note_progress(cx);
+        if self.progress.is_some() {
             self.arm(cx);
         }
+    }
+
+    fn note_progress(&mut self, cx: &Cx) {
+        let sent = cx.wires.sent_total(self.conn);
+        self.progress = match self.progress {
+            _ if cx.wires.len(self.conn) == 0 => None,
+            Some(before) if before.1 == sent => Some(before),
+            _ => Some((cx.now.mono, sent)),
+        };
     }
 
     /// Something was received.
@@ -91,6 +96,7 @@ impl Session {
     /// The timer fired: says what is due now. To be asked again, after acting on it, until it says `Nothing`.
     pub fn on_timer(&mut self, cx: &mut Cx) -> Wake {
         self.timer = None;
+        self.note_progress(cx);
         let now = cx.now.mono;
         let (at, why) = self.deadline(cx);
         if at > now {

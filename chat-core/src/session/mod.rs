@@ -141,8 +141,9 @@ pub struct Session {
     pub heard: Mono,
     /// A sign of life was asked for, at that time.
     pub probed: Option<Mono>,
-    /// When the outbox was last seen to shrink, and how many bytes had been sent then.
-    pub progress: (Mono, u64),
+    /// When the outbox was last seen to shrink, or first seen to hold something, and how many bytes had been sent
+    /// then. `None` while it is empty: a long silence is no proof that the peer does not read.
+    pub progress: Option<(Mono, u64)>,
     timer: Option<(TimerId, Mono)>,
 }
 
@@ -172,7 +173,7 @@ impl Session {
             since: now.mono,
             heard: now.mono,
             probed: None,
-            progress: (now.mono, 0),
+            progress: None,
             timer: None,
         }
     }

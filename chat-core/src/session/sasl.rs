@@ -77,7 +77,12 @@ fn go_on(session: &mut Session, cx: &mut Cx, step: Step) -> Ask {
             Ask::Nothing
         }
         Step::NeedKeys { username, hash } => match account(&username, &name) {
-            Some(user) => ask(session, cx, AccountOp::Keys { user, hash }),
+            Some(user) => {
+                if let Phase::Sasl(exchange) = &mut session.phase {
+                    exchange.known_as(user.as_str());
+                }
+                ask(session, cx, AccountOp::Keys { user, hash })
+            }
             None => with_keys(session, cx, None),
         },
         Step::CheckPassword { username, password, authzid } => match account(&username, &name) {

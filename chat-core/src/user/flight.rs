@@ -17,6 +17,8 @@ pub enum SpoolState {
     Writing,
     /// There is a row.
     Written,
+    /// A row could not be written, and the sender was told so.
+    Refused,
 }
 
 /// A message on its way to a user's clients.
@@ -32,6 +34,8 @@ pub struct Flight {
     pub copies: u16,
     /// A client has acknowledged it.
     pub acked: bool,
+    /// A client without stream management was sent it: it is not lost if nobody acknowledges it.
+    pub had: bool,
     /// What the spool knows of it.
     pub spool: SpoolState,
 }

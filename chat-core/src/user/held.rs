@@ -2,24 +2,34 @@
 
 use std::collections::VecDeque;
 
+use crate::base::Limits;
+
 /// Stanzas held back for one resource, oldest first. A stanza that makes an older one worthless replaces it.
 #[derive(Debug, Default)]
 pub struct Held {
     queue: VecDeque<(String, Vec<u8>)>,
+    bytes: usize,
 }
 
 impl Held {
     /// Holds a stanza back; `key` names what it is about, so that a later one about the same replaces it. Returns
-    /// whether there are now more than `max`, so that all should be sent.
-    pub fn hold(&mut self, key: &str, stanza: &[u8], max: u32) -> bool {
-        self.queue.retain(|(k, _)| k != key);
+    /// whether there is now more than the limits allow, so that all should be sent.
+    pub fn hold(&mut self, key: &str, stanza: &[u8], limits: &Limits) -> bool {
+        if let Some(old) = self.queue.iter().position(|(k, _)| k == key)
+            && let Some((_, old)) = self.queue.remove(old)
+        {
+            self.bytes -= old.len();
+        }
+        self.bytes += stanza.len();
         self.queue.push_back((key.to_owned(), stanza.to_vec()));
-        self.queue.len() > max as usize
+        self.queue.len() > limits.csi_stanzas_max as usize || self.bytes > limits.csi_bytes_max as usize
     }
 
     /// The oldest stanza, taken out.
     pub fn pop(&mut self) -> Option<Vec<u8>> {
-        self.queue.pop_front().map(|(_, stanza)| stanza)
+        let (_, stanza) = self.queue.pop_front()?;
+        self.bytes -= stanza.len();
+        Some(stanza)
     }
 
     /// How many there are.

@@ -24,6 +24,7 @@ pub mod held;
 pub mod load;
 mod outgoing;
 pub mod presence;
+pub mod recent;
 pub mod resource;
 pub mod roster;
 pub mod roster_iq;

@@ -76,7 +76,7 @@ impl Resource {
         if let Some(held) = &mut self.held {
             match urgency {
                 Urgency::CanWait(key) if flight.is_none() => {
-                    if !held.hold(key, stanza, cx.settings.limits.csi_stanzas_max) {
+                    if !held.hold(key, stanza, &cx.settings.limits) {
                         return;
                     }
                     return self.release(cx);

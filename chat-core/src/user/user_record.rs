@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::blocked::{BlockEdit, Blocked};
 use super::flight::Flights;
+use super::recent::Recent;
 use super::resource::Resource;
 use super::roster::Roster;
 use super::subscription;
-use crate::base::{ConnId, Mono, TimerId, UserId};
+use crate::base::{ConnId, Mono, MsgId, TimerId, UserId};
 use crate::effect::{Envelope, ResourceId, SpoolSeq};
 use crate::jid::{BareJid, Jid, JidRef};
 use crate::session::BindRequest;
@@ -44,6 +45,21 @@ pub struct Spool {
     pub more: bool,
     /// The last row given to a session.
     pub after: SpoolSeq,
+    /// Rows being written of messages that nobody has: what comes later must not overtake them.
+    pub writing: u32,
+    /// When to read again what could not be read.
+    pub retry: Option<Mono>,
+}
+
+impl Spool {
+    /// There is a row that no session has been given, or none that will acknowledge it.
+    pub fn add(&mut self) {
+        if self.reading {
+            self.more = true;
+        } else {
+            self.waiting = true;
+        }
+    }
 }
 
 /// Somebody in the roster, as a client gives it (RFC 6121 §2.1.2).
@@ -172,6 +188,11 @@ pub struct User {
     pub flights: Flights,
     /// Its spool.
     pub spool: Spool,
+    /// Rows of its spool that clients have.
+    pub gone: Recent,
+    /// Promises to clients without stream management that somebody waits for, in the order they were made: when each
+    /// becomes a row of the spool, on which connection it is, and which message.
+    pub promised: VecDeque<(Mono, ConnId, MsgId)>,
     /// When it was last needed.
     pub needed: Mono,
     /// Its armed timer.
@@ -194,6 +215,8 @@ impl User {
             underway: None,
             flights: Flights::default(),
             spool: Spool::default(),
+            gone: Recent::default(),
+            promised: VecDeque::new(),
             needed: now,
             timer: None,
         }

@@ -1,0 +1,22 @@
+//! Bugs that are planted on purpose, to see whether the simulator finds them.
+
+/// A planted bug. An engine has it only if its settings say so, and only with the feature `sim`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plant {
+    /// A message counts as settled as soon as it is received.
+    AckEarly,
+    /// The first stanza to send again on a resumed stream is forgotten.
+    DropOnResume,
+    /// Rows of the spool are delivered the wrong way round.
+    SwapRows,
+    /// The `from` that a client wrote is believed.
+    TrustFrom,
+    /// The queue of what a client has not acknowledged has no limit.
+    NoLimit,
+}
+
+impl Plant {
+    /// All of them.
+    pub const ALL: [Plant; 5] =
+        [Plant::AckEarly, Plant::DropOnResume, Plant::SwapRows, Plant::TrustFrom, Plant::NoLimit];
+}

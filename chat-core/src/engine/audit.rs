@@ -1,0 +1,61 @@
+//! Whether everything is within its limits: for the simulator, which asks after every input.
+
+use super::Engine;
+use crate::user::Record;
+
+impl Engine {
+    /// Looks at every queue of the engine.
+    ///
+    /// # Errors
+    /// A sentence about one that is over its limit. Each limit may be passed by what one input adds.
+    pub fn audit(&self) -> Result<(), String> {
+        let limits = &self.cx.settings.limits;
+        let one = limits.stanza_bytes_max as usize + 64 * 1024;
+        for conn in self.sessions.ids() {
+            let len = self.cx.wires.len(conn);
+            if len > limits.outbox_bytes_max as usize + one {
+                return Err(format!("the outbox of {conn:?} has {len} bytes"));
+            }
+        }
+        for user in self.users.iter() {
+            let jid = &user.jid;
+            if let Record::Loading(waiting) = &user.record
+                && waiting.len()
+                    > limits.loading_stanzas_max as usize + limits.resources_per_user_max as usize
+            {
+                return Err(format!("{} things wait for the record of {jid}", waiting.len()));
+            }
+            if user.changes.len() > limits.loading_stanzas_max as usize {
+                return Err(format!("{jid} has {} changes waiting", user.changes.len()));
+            }
+            if user.resources.len() > usize::from(limits.resources_per_user_max) {
+                return Err(format!("{jid} has {} resources", user.resources.len()));
+            }
+            for r in &user.resources {
+                let Some(sm) = &r.sm else { continue };
+                let (unacked, bytes) = sm.unacked();
+                if unacked > limits.unacked_stanzas_max as usize + 64
+                    || bytes > limits.unacked_bytes_max as usize + one
+                {
+                    return Err(format!(
+                        "{jid}/{} has {unacked} stanzas, {bytes} bytes unacknowledged",
+                        r.name
+                    ));
+                }
+                let (unsettled, bytes) = sm.unsettled();
+                if unsettled > limits.unsettled_stanzas_max
+                    || bytes > limits.unsettled_bytes_max + limits.stanza_bytes_max
+                {
+                    return Err(format!("{jid}/{} has {unsettled} stanzas, {bytes} bytes unsettled", r.name));
+                }
+                if r.directed.len() > limits.directed_presence_max as usize {
+                    return Err(format!("{jid}/{} owes {} unavailable presences", r.name, r.directed.len()));
+                }
+                if r.held.as_ref().is_some_and(|h| h.len() > limits.csi_stanzas_max as usize) {
+                    return Err(format!("{jid}/{} has too much held back", r.name));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,210 @@
+//! What must be true, all along and in the end (DESIGN §10).
+
+use super::auth::bare;
+use super::ledger::{Fate, Tag, tags_in};
+use super::world::World;
+use crate::base::{Mono, Span};
+use crate::user::roster::Roster;
+
+impl World {
+    /// Whether a message that was acknowledged is where it cannot be lost (invariants 1 and 14). `finally`: whether it
+    /// still is.
+    fn is_safe(&mut self, tag: Tag, finally: bool) -> bool {
+        let Some(sent) = self.ledger.get(tag) else { return false };
+        let (fate, to) = (sent.fate, sent.to);
+        if sent.bounced > 0 || sent.written || sent.receipts.iter().any(|r| r.firm) {
+            return true;
+        }
+        let Some(user) = to.filter(|_| fate == Fate::Keep) else { return fate == Fate::Fleeting };
+        if finally {
+            // What is delivered and not acknowledged is still in the spool, or in a queue of a live session.
+            let here = sent.receipts.iter().any(|r| !r.void);
+            return here || self.store.spooled(&bare(user)).contains(&tag);
+        }
+        self.store.ever_had(tag) || self.is_on_the_wire(tag, user)
+    }
+
+    /// Whether a message is on its way to a client that manages nothing.
+    fn is_on_the_wire(&self, tag: Tag, user: usize) -> bool {
+        self.network.iter().any(|(conn, link)| {
+            let client = &self.clients[link.client];
+            let own = client.conn == Some(conn);
+            let managed = if own { client.is_managed() } else { link.managed };
+            if client.plan.user != user || managed {
+                return false;
+            }
+            let inbox: &[u8] = if own { &client.inbox } else { &[] };
+            let bytes = [inbox, link.down.rest()].concat();
+            tags_in(&bytes).any(|t| t == tag)
+        })
+    }
+
+    /// What was acknowledged just now is safe.
+    pub(super) fn check_acked(&mut self) {
+        for tag in std::mem::take(&mut self.ledger.acked) {
+            if !self.is_safe(tag, false) {
+                self.ledger.fail(format!("{tag} is acknowledged and nowhere safe"));
+            }
+        }
+        if let Some(since) = self.stopping
+            && self.now.mono.since(since) > Span::secs(60)
+        {
+            let census = self.node.as_ref().map(|n| n.census());
+            self.ledger.fail(format!("the node does not stop: {census:?}"));
+        }
+    }
+
+    /// No queue is over its limit (invariant 8).
+    pub(super) fn check_limits(&mut self) {
+        let Some(node) = &self.node else { return };
+        for engine in node.engines() {
+            if let Err(what) = engine.audit() {
+                return self.ledger.fail(what);
+            }
+        }
+    }
+
+    /// Without faults the server acknowledges within two seconds (invariant 12).
+    pub(super) fn check_behind(&mut self, client: usize) {
+        if !self.ledger.faultless {
+            return;
+        }
+        if let Some(bytes) = self.clients[client].is_behind(self.now.mono, Span::millis(2_500)) {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            self.ledger.fail(format!("client {client} waits for the ack of {text}"));
+        }
+    }
+
+    /// Everything is well in the end.
+    pub(super) fn check_end(&mut self) {
+        self.check_sessions();
+        self.check_messages();
+        self.check_spools();
+        self.check_presence();
+        self.check_queries();
+    }
+
+    fn check_sessions(&mut self) {
+        for client in &self.clients {
+            if !client.is_active() {
+                return self.ledger.fail(format!("client {} has no session in the end", client.number));
+            }
+            if let Some((bytes, n)) =
+                client.managed.as_ref().and_then(|m| Some((m.unacked.front()?, m.acked)))
+            {
+                let text = String::from_utf8_lossy(&bytes.1).into_owned();
+                let who = client.number;
+                return self.ledger.fail(format!("h of client {who} stays at {n}, before {text}"));
+            }
+        }
+        let Some(node) = &self.node else { return self.ledger.fail("there is no server in the end".into()) };
+        let census = node.census();
+        if census.requests > 0 {
+            self.ledger.fail(format!("requests are left without answer (invariant 9): {census:?}"));
+        }
+        if census.resources != self.clients.len() {
+            self.ledger.fail(format!("{} clients, and {census:?}", self.clients.len()));
+        }
+    }
+
+    fn check_messages(&mut self) {
+        for n in 0..self.ledger.sent.len() {
+            let tag = Tag(n as u32);
+            let sent = &self.ledger.sent[n];
+            let (acked, fate, bounced) = (sent.acked, sent.fate, sent.bounced);
+            let got = sent.receipts.iter().any(|r| r.firm);
+            // An error that was queued for a session that is over went with it.
+            let over = self.clients[sent.client].session != sent.session;
+            if acked && fate == Fate::Hopeless && bounced == 0 && !over {
+                return self.ledger.fail(format!("{tag} can reach nobody and did not come back"));
+            }
+            if self.ledger.faultless && bounced > 0 && got {
+                return self.ledger.fail(format!("{tag} was delivered and came back (invariant 11)"));
+            }
+            if acked && fate == Fate::Keep && !(over && self.may_refuse()) && !self.is_safe(tag, true) {
+                return self.ledger.fail(format!("{tag} is lost (invariant 1)"));
+            }
+        }
+    }
+
+    /// Whether the server may have had reasons to refuse messages that it usually keeps.
+    fn may_refuse(&self) -> bool {
+        let (faults, limits, plain) = (&self.plan.faults, &self.plan.limits, crate::base::Limits::default());
+        faults.store_fails > 0
+            || faults.overloaded > 0
+            || faults.lost_answer > 0
+            || !faults.outages.is_empty()
+            || limits.spool_messages_per_user_max < plain.spool_messages_per_user_max
+            || limits.loading_stanzas_max < plain.loading_stanzas_max
+    }
+
+    /// Nothing waits for users who are there (invariant 12).
+    fn check_spools(&mut self) {
+        let faults = &self.plan.faults;
+        if faults.store_fails > 0 || !faults.outages.is_empty() || faults.overloaded > 0 {
+            return;
+        }
+        for user in 0..self.plan.users {
+            let there = self.clients.iter().any(|c| c.plan.user == user && c.plan.priority >= 0);
+            let rows = self.store.rows(&bare(user));
+            if there && rows > 0 {
+                let tags: Vec<_> = self.store.spooled(&bare(user)).iter().map(Tag::to_string).collect();
+                self.ledger.fail(format!("{rows} messages wait for user {user}, who is there: {tags:?}"));
+            }
+        }
+    }
+
+    /// Each subscriber knows the truth, and nobody else does (invariants 6 and 7).
+    fn check_presence(&mut self) {
+        let roster = |user| Roster::decode(self.store.roster(&bare(user))).unwrap_or_default();
+        let rosters: Vec<Roster> = (0..self.plan.users).map(roster).collect();
+        let blocked: Vec<Vec<u8>> =
+            (0..self.plan.users).map(|u| self.store.blocked(&bare(u)).to_vec()).collect();
+        let mut wrong = None;
+        for me in &self.clients {
+            for other in &self.clients {
+                let (u, v) = (me.plan.user, other.plan.user);
+                if !blocked[u].is_empty() || !blocked[v].is_empty() {
+                    continue;
+                }
+                let to = u == v || rosters[u].subscription(&bare(v)).to();
+                let from = u == v || rosters[v].subscription(&bare(u)).from();
+                let seen = me.view.get(&other.jid).copied();
+                if to && from && seen != other.status {
+                    let (a, b) = (me.number, other.number);
+                    let text =
+                        format!("client {a} believes {seen:?} of client {b}, which is {:?}", other.status);
+                    wrong.get_or_insert(text);
+                }
+                if !from && seen == other.status {
+                    wrong.get_or_insert(format!(
+                        "client {} knows the presence of client {} and may not",
+                        me.number, other.number
+                    ));
+                }
+            }
+            let ghosts: Vec<_> =
+                me.view.keys().filter(|jid| self.clients.iter().all(|c| c.jid != **jid)).collect();
+            if !ghosts.is_empty() {
+                wrong.get_or_insert(format!("client {} believes that {ghosts:?} are there", me.number));
+            }
+        }
+        if let Some(wrong) = wrong {
+            self.ledger.fail(wrong);
+        }
+    }
+
+    /// Each query of a session that lives has one answer, if nothing went wrong; the last ones in any case.
+    fn check_queries(&mut self) {
+        let last = |at: Mono| self.now.mono.since(at) < Span::secs(26);
+        let open = self.ledger.queries.iter().position(|q| {
+            let client = &self.clients[q.client];
+            let same = client.session == q.session;
+            q.answers == 0 && same && (last(q.at) || self.ledger.faultless)
+        });
+        if let Some(query) = open {
+            let client = self.ledger.queries[query].client;
+            self.ledger.fail(format!("query {query} of client {client} has no answer"));
+        }
+    }
+}
