@@ -5,8 +5,10 @@
 //! settings mean (`config`).
 
 mod check;
+mod healthcheck;
 mod options;
 mod serve;
+mod user;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -16,6 +18,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use options::ConfigOptions;
+
+use crate::Failure;
+use crate::config::{Config, load};
 
 /// The exit code for a wrong command line or configuration, clap's own for the former.
 pub const EXIT_CONFIG: u8 = 2;
@@ -41,6 +46,16 @@ pub enum Command {
     ///
     /// Exits with 0 if the configuration is sound, and with 2 after printing all errors if it is not.
     Check(check::CheckArgs),
+    /// Add, change, remove, list and import accounts, also while a server runs
+    User {
+        /// What to do.
+        #[command(subcommand)]
+        command: user::UserCommand,
+    },
+    /// Ask a running server whether it wants traffic, for images without a shell
+    ///
+    /// Exits with 0 if it does, and with 1 after saying why not.
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Print a completion script for a shell
     ///
     /// For bash: chat completions bash > /etc/bash_completion.d/chat
@@ -54,6 +69,8 @@ pub enum Command {
 pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
+        Command::User { command } => user::run(&command),
+        Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Completions { shell } => {
             // Into memory first: a reader that stops early, as `head` does, is no failure.
@@ -71,6 +88,20 @@ fn version() -> &'static str {
     match option_env!("CHAT_GIT_HASH").filter(|hash| !hash.is_empty()) {
         Some(hash) => TEXT.get_or_init(|| format!("{VERSION} ({hash})")),
         None => VERSION,
+    }
+}
+
+/// Does something with the configuration, and says what went wrong.
+fn with_config(options: &ConfigOptions, run: impl FnOnce(&Config) -> Result<(), Failure>) -> ExitCode {
+    match options.sources().and_then(|sources| load(&sources)) {
+        Err(errors) => check::report(&errors),
+        Ok(config) => match run(&config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                let _ = writeln!(io::stderr(), "error: {failure}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

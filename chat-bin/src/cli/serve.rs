@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{ConfigOptions, check};
-use crate::config::load;
+use super::{ConfigOptions, with_config};
 use crate::serve;
 
 /// Flags of `chat serve`.
@@ -16,8 +15,5 @@ pub struct ServeArgs {
 }
 
 pub(super) fn run(args: &ServeArgs) -> ExitCode {
-    match args.config.sources().and_then(|sources| load(&sources)) {
-        Ok(config) => serve::run(&config),
-        Err(errors) => check::report(&errors),
-    }
+    with_config(&args.config, serve::run)
 }

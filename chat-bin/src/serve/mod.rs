@@ -17,8 +17,6 @@ mod node;
 mod signals;
 mod web;
 
-use std::io::Write as _;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
@@ -33,20 +31,13 @@ pub use self::web::HEALTH_CHECK;
 /// Between looks at the certificates' files.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Runs a node until it is told to stop. The exit code is 0 after an orderly end, 1 otherwise.
-pub fn run(config: &Config) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let done = match runtime {
-        Ok(runtime) => runtime.block_on(serve(config)),
-        Err(error) => Err(error.into()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "error: {failure}");
-            ExitCode::FAILURE
-        }
-    }
+/// Runs a node until it is told to stop, and then ends it in good order.
+///
+/// # Errors
+/// It could not start, or has ended by itself.
+pub fn run(config: &Config) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(config))
 }
 
 async fn serve(config: &Config) -> Result<(), Failure> {

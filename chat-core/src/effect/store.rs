@@ -81,7 +81,8 @@ pub enum StoreOp {
         /// Which.
         ids: Vec<MsgId>,
     },
-    /// The end of everything about a user. Answered by [`StoreDone::Done`].
+    /// The end of everything about a user but credentials, which are ended before (by the authenticator, or by the
+    /// operator): if there are some all the same, somebody has made the account anew. Answered by [`StoreDone::Done`].
     RemoveUser {
         /// Who.
         user: BareJid,

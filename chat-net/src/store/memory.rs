@@ -120,7 +120,9 @@ impl State {
                 Ok(StoreDone::Done)
             }
             StoreOp::RemoveUser { user } => {
-                self.users.remove(user);
+                if let Some(User { credentials: Some(made_anew), .. }) = self.users.remove(user) {
+                    self.user(user).credentials = Some(made_anew);
+                }
                 Ok(StoreDone::Done)
             }
         }

@@ -100,8 +100,10 @@ fn remove(bench: &Bench) {
     assert_eq!((left.exists, left.roster.0), (false, 1));
 
     add(&**accounts, &juliet, 2);
+    bench.done(put(&juliet, 1, b"<message/>"));
     bench.done(StoreOp::RemoveUser { user: juliet.clone() });
-    assert_eq!(get(&**accounts, &juliet), None, "the end of a user is the end of the account");
+    assert_eq!(get(&**accounts, &juliet), Some(credentials(2)), "this account was made anew");
+    assert_eq!(bench.load(&juliet), Loaded { exists: true, ..Loaded::default() }, "and begins with nothing");
 }
 
 fn purge(bench: &Bench) {

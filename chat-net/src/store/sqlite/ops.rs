@@ -46,7 +46,13 @@ pub(super) fn apply(db: &Connection, op: &StoreOp) -> Result<StoreDone> {
             }
         }
         StoreOp::RemoveUser { user } => {
-            remove(db, user)?;
+            let Some(owner) = find(db, user)? else { return Ok(StoreDone::Done) };
+            remove_data(db, owner)?;
+            let mut anew = db.prepare_cached("UPDATE user SET known = 0 WHERE id = ?1")?;
+            match db.prepare_cached("SELECT 1 FROM account WHERE owner = ?1")?.exists([owner])? {
+                true => anew.execute([owner])?,
+                false => db.prepare_cached("DELETE FROM user WHERE id = ?1")?.execute([owner])?,
+            };
         }
     }
     Ok(StoreDone::Done)
@@ -167,16 +173,22 @@ fn spool_read(
 /// Removes everything about a user; says whether there was anything.
 pub(super) fn remove(db: &Connection, user: &BareJid) -> rusqlite::Result<bool> {
     let Some(owner) = find(db, user)? else { return Ok(false) };
+    remove_data(db, owner)?;
+    for sql in ["DELETE FROM account WHERE owner = ?1", "DELETE FROM user WHERE id = ?1"] {
+        db.prepare_cached(sql)?.execute([owner])?;
+    }
+    Ok(true)
+}
+
+fn remove_data(db: &Connection, owner: i64) -> rusqlite::Result<()> {
     for sql in [
         "DELETE FROM spool WHERE owner = ?1",
         "DELETE FROM roster WHERE owner = ?1",
         "DELETE FROM blocked WHERE owner = ?1",
-        "DELETE FROM account WHERE owner = ?1",
-        "DELETE FROM user WHERE id = ?1",
     ] {
         db.prepare_cached(sql)?.execute([owner])?;
     }
-    Ok(true)
+    Ok(())
 }
 
 pub(super) fn find(db: &Connection, user: &BareJid) -> rusqlite::Result<Option<i64>> {

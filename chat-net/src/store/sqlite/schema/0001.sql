@@ -16,6 +16,9 @@ CREATE TABLE account (
     sha512 TEXT
 );
 
+-- Whether SCRAM-SHA-512 can be offered is asked again and again.
+CREATE INDEX account_without_sha512 ON account (owner) WHERE sha512 IS NULL;
+
 CREATE TABLE roster (
     owner INTEGER PRIMARY KEY,
     version INTEGER NOT NULL,
