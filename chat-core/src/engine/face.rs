@@ -26,7 +26,8 @@ pub enum Input<'a> {
         /// What, at most 64 KiB at a time.
         bytes: &'a [u8],
     },
-    /// The TLS handshake is done: the answer to [`Output::StartTls`], and the first news of a connection on a
+    /// The TLS handshake is done: the answer to [`Output::StartTls`](crate::effect::Output::StartTls), and
+    /// the first news of a connection on a
     /// [`Listener::ClientsTls`].
     Secured {
         /// Which connection.
@@ -35,19 +36,19 @@ pub enum Input<'a> {
         tls: TlsInfo,
     },
     /// The connection is gone, or its peer closed its half: nothing more will be read or can be written.
-    /// Not the answer to [`Output::Close`], which needs none.
+    /// Not the answer to [`Output::Close`](crate::effect::Output::Close), which needs none.
     Closed {
         /// Which connection.
         conn: ConnId,
     },
-    /// The answer to [`Output::Store`].
+    /// The answer to [`Output::Store`](crate::effect::Output::Store).
     Stored {
         /// Which request.
         id: RequestId,
         /// Its answer.
         result: StoreResult,
     },
-    /// The answer to [`Output::Account`].
+    /// The answer to [`Output::Account`](crate::effect::Output::Account).
     Account {
         /// Which request.
         id: RequestId,
@@ -61,7 +62,8 @@ pub enum Input<'a> {
         /// What it sent.
         batch: Vec<Mail>,
     },
-    /// A connection handed over by another worker ([`Output::HandOver`]). The driver chose its new id.
+    /// A connection handed over by another worker ([`Output::HandOver`](crate::effect::Output::HandOver)).
+    /// The driver chose its new id.
     Adopt {
         /// Its id here.
         conn: ConnId,
@@ -84,7 +86,8 @@ pub enum Command {
         /// One `<message/>`, `<presence/>` or `<iq/>` with `to` and `from`.
         stanza: Arc<[u8]>,
     },
-    /// Close the sessions of a bare JID with this stream error (`not-authorized` when the account was removed).
+    /// Close the sessions of a bare JID with this stream error (`not-authorized` when the account was
+    /// removed).
     Kick {
         /// Whose.
         user: BareJid,
@@ -92,7 +95,7 @@ pub enum Command {
         reason: KickReason,
     },
     /// Close every stream with `system-shutdown`, keep what is unacked in the store, then say
-    /// [`Output::Stopped`].
+    /// [`Output::Stopped`](crate::effect::Output::Stopped).
     Shutdown,
 }
 

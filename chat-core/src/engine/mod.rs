@@ -1,7 +1,7 @@
 //! One worker: the connections accepted on it and all users whose home it is.
 //!
 //! Owns: the [`Engine`], which composes sessions, users, the decision and the extensions, and its face
-//! ([`Input`], [`Command`], and [`Output`](crate::effect::Output)).
+//! ([`Input`], [`Command`], and [`Output`]).
 //! In: inputs at a time. Out: outputs in order, and bytes in outboxes.
 //! Invariants: an input is handled to its end before the next; everything about a user happens on its home worker;
 //! a message from a client with stream management is settled exactly once, and not before it is safe
