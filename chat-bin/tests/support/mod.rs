@@ -5,6 +5,7 @@
 //! Not here: what real clients do (the tests that use this).
 #![allow(dead_code)] // Each test binary uses its own part.
 
+pub mod client;
 pub mod raw;
 
 use std::fs;

@@ -56,10 +56,22 @@ impl Engine {
             let seq = sm.receive(view.bytes().len() as u32);
             (sm.message_id(seq, view.bytes()), seq)
         });
+        #[cfg(feature = "sim")]
+        if self.cx.settings.has(crate::effect::Plant::AckEarly)
+            && let Some((_, seq)) = settle
+            && let Some(sm) = user.resources[index].sm.as_mut()
+        {
+            sm.settle(seq);
+        }
         let settle = settle.map(|(id, seq)| {
             (id, SettleTo { worker: self.cx.settings.worker, user: seat.user, resource: seat.resource, seq })
         });
         // RFC 6120 §8.1.2.1: a client may say who it is, but only the truth.
+        #[cfg(feature = "sim")]
+        let from = match view.from().and_then(|f| jid::Jid::parse(&f).ok()) {
+            Some(claimed) if self.cx.settings.has(crate::effect::Plant::TrustFrom) => claimed,
+            _ => from,
+        };
         if let Some(claimed) = view.from()
             && !is_sender(&claimed, from.as_ref())
         {

@@ -199,12 +199,15 @@ impl Engine {
             let resource = &mut user.resources[i];
             let flight = flight.filter(|_| resource.sm.is_some());
             if !awaited {
-                resource.send(&mut self.cx, &bytes, flight, urgency);
-                // A flight ends without a row if a client that acknowledges nothing had the message.
-                if resource.sm.is_none()
-                    && let Some(flight) = own_flight.and_then(|f| user.flights.get_mut(f))
-                {
-                    flight.had = true;
+                // A flight ends without a row if a client that acknowledges nothing has the message: once it is
+                // written.
+                let noted = Promise { settle: None, row: false, shared: true, ..promise };
+                let note = resource.conn.filter(|_| own_flight.is_some() && resource.sm.is_none());
+                if let Some(conn) = note {
+                    resource.release(&mut self.cx);
+                    self.cx.wires.promise(conn, &bytes, noted);
+                } else {
+                    resource.send(&mut self.cx, &bytes, flight, urgency);
                 }
             } else if let Some(conn) = resource.conn {
                 resource.release(&mut self.cx);
@@ -220,7 +223,7 @@ impl Engine {
         if awaited && taken == 0 {
             // No outbox took it: their clients do not read.
             self.stanza = bytes;
-            return if row { self.take_back(id, meta.id) } else { self.keep(id, stanza, meta) };
+            return if row { self.take_back(id) } else { self.keep(id, stanza, meta) };
         }
         if !awaited {
             self.cx.settled(settle);
@@ -238,9 +241,8 @@ impl Engine {
     }
 
     /// A row was given to nobody after all.
-    pub(super) fn take_back(&mut self, id: UserId, row: MsgId) {
+    pub(super) fn take_back(&mut self, id: UserId) {
         if let Some(user) = self.users.get_mut(id) {
-            user.gone.remove(row);
             user.spool.add();
         }
     }

@@ -129,7 +129,7 @@ impl Engine {
                 continue;
             }
             if orphan.row {
-                self.take_back(id, orphan.id);
+                self.take_back(id);
                 continue;
             }
             let Ok(view) = scan(&orphan.bytes, &ns, &OWN) else {
@@ -168,6 +168,7 @@ impl Engine {
     fn has_elsewhere(&mut self, id: UserId, msg: MsgId) -> bool {
         let Some(user) = self.users.get_mut(id) else { return false };
         user.gone.contains(msg)
+            || user.flights.find(msg).is_some()
             || user.resources.iter().filter_map(|r| r.conn).any(|c| self.cx.wires.is_promised(c, msg))
     }
 

@@ -87,7 +87,10 @@ impl Engine {
         let jid = identity.user.clone();
         if let Some(user) = self.users.find(jid.as_str()).and_then(|id| self.users.get_mut(id)) {
             for promise in written.iter().filter(|p| p.shared || p.row) {
-                user.gone.insert(self.cx.now.mono, promise.id);
+                match user.flights.find(promise.id) {
+                    Some((_, flight)) => flight.had = true,
+                    None => user.gone.insert(self.cx.now.mono, promise.id),
+                }
             }
         }
         if !ids.is_empty() {

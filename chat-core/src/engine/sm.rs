@@ -171,6 +171,12 @@ impl Engine {
         self.cx.wires.write(conn, text.as_bytes());
         let mut again = Vec::new();
         sm.resend(&mut again);
+        #[cfg(feature = "sim")]
+        if self.cx.settings.has(crate::effect::Plant::DropOnResume)
+            && let Some(first) = sm.entries().next()
+        {
+            again.drain(..first.len as usize);
+        }
         self.cx.wires.write(conn, &again);
         if sm.should_request() {
             self.cx.wires.write(conn, b"<r xmlns='urn:xmpp:sm:3'/>");

@@ -36,17 +36,15 @@ impl Engine {
         if !user.spool.reading || user.spool.asked {
             return;
         }
-        // A page never fills a queue: a client that reads and acknowledges is not cut off for what waited for it. And
-        // one client that is slow or away holds up no other: what waits for it is bounded by its own queue.
+        // A page never fills a queue: a client that reads and acknowledges is not cut off for what waited for it.
         let limits = &self.cx.settings.limits;
         let bytes_max = PAGE_BYTES.min(limits.outbox_bytes_max / 4).min(limits.unacked_bytes_max / 4).max(1);
         let rows_max = PAGE_ROWS.min(limits.unacked_stanzas_max / 4).max(1);
+        // One client that is slow or away holds up no other: what waits for it is bounded by its own queue.
         let free = user.resources.iter().filter(|r| r.presence.is_some() && r.priority >= 0).any(|r| {
             let (stanzas, unacked) = r.sm.as_ref().map_or((0, 0), |sm| sm.unacked());
-            r.conn.is_some_and(|c| {
-                unacked.max(self.cx.wires.len(c)) <= 2 * bytes_max as usize
-                    && stanzas <= 2 * rows_max as usize
-            })
+            let unsent = |c| unacked.max(self.cx.wires.len(c)) <= 2 * bytes_max as usize;
+            r.conn.is_some_and(unsent) && stanzas <= 2 * rows_max as usize
         });
         if !free {
             return;
@@ -66,6 +64,11 @@ impl Engine {
             return self.spool_begin(id);
         };
         user.spool.after = *last;
+        #[cfg(feature = "sim")]
+        let rows = match self.cx.settings.has(crate::effect::Plant::SwapRows) {
+            true => rows.into_iter().rev().collect(),
+            false => rows,
+        };
         for (_, row) in &rows {
             if !self.give_row(id, row) {
                 // Nobody is there any more: the rest waits for the next.
@@ -86,6 +89,10 @@ impl Engine {
         let Some(user) = self.users.get_mut(id) else { return false };
         // It is on its way already, to a session that has not acknowledged it.
         if user.flights.find(row.id).is_some() {
+            return true;
+        }
+        // Or to one that acknowledges nothing: the row goes when it is written.
+        if user.resources.iter().filter_map(|r| r.conn).any(|c| self.cx.wires.is_promised(c, row.id)) {
             return true;
         }
         // A client has it. The row was read before it went, or written again after: a request whose answer is lost
@@ -121,12 +128,7 @@ impl Engine {
         else {
             return false;
         };
-        let unmanaged = resources.iter().all(|i| user.resources[i].sm.is_none());
         let meta = Meta { id: row.id, at: row.at, settle: None, delayed: true, lang: None };
-        if unmanaged {
-            // Nobody will acknowledge it; the row goes when it is written.
-            user.gone.insert(self.cx.now.mono, row.id);
-        }
         self.give(id, &stanza, meta, resources, true, SpoolState::Written);
         true
     }

@@ -10,9 +10,11 @@ impl World {
     /// Whether a message that was acknowledged is where it cannot be lost (invariants 1 and 14). `finally`: whether it
     /// still is.
     fn is_safe(&mut self, tag: Tag, finally: bool) -> bool {
+        // An error from somebody who is blocked by now does not arrive.
+        let excused = self.plan.blocks && self.may_refuse();
         let Some(sent) = self.ledger.get(tag) else { return false };
         let (fate, to) = (sent.fate, sent.to);
-        if sent.bounced > 0 || sent.written || sent.receipts.iter().any(|r| r.firm) {
+        if excused || sent.bounced > 0 || sent.written || sent.receipts.iter().any(|r| r.firm) {
             return true;
         }
         let Some(user) = to.filter(|_| fate == Fate::Keep) else { return fate == Fate::Fleeting };
@@ -121,8 +123,13 @@ impl World {
             if self.ledger.faultless && bounced > 0 && got {
                 return self.ledger.fail(format!("{tag} was delivered and came back (invariant 11)"));
             }
-            if acked && fate == Fate::Keep && !(over && self.may_refuse()) && !self.is_safe(tag, true) {
-                return self.ledger.fail(format!("{tag} is lost (invariant 1)"));
+            if acked
+                && fate == Fate::Keep
+                && !(over && (self.plan.blocks || self.may_refuse()))
+                && !self.is_safe(tag, true)
+            {
+                let sent = format!("{:?}", self.ledger.sent[n]);
+                return self.ledger.fail(format!("{tag} is lost (invariant 1): {sent}"));
             }
         }
     }
@@ -156,6 +163,11 @@ impl World {
 
     /// Each subscriber knows the truth, and nobody else does (invariants 6 and 7).
     fn check_presence(&mut self) {
+        // A change that was given up and carried out all the same is known to the store only.
+        let faults = &self.plan.faults;
+        if faults.lost_answer > 0 || faults.outages.iter().any(|o| o.1 > Span::secs(7)) {
+            return;
+        }
         let roster = |user| Roster::decode(self.store.roster(&bare(user))).unwrap_or_default();
         let rosters: Vec<Roster> = (0..self.plan.users).map(roster).collect();
         let blocked: Vec<Vec<u8>> =
@@ -183,8 +195,9 @@ impl World {
                     ));
                 }
             }
-            let ghosts: Vec<_> =
-                me.view.keys().filter(|jid| self.clients.iter().all(|c| c.jid != **jid)).collect();
+            // Directed presence to who is unavailable, or was blocked, may end unheard (RFC 6121 §4.6.3).
+            let ghost = |jid: &str| self.clients.iter().all(|c| c.jid != jid) && !self.plan.blocks;
+            let ghosts: Vec<_> = me.view.iter().filter(|v| *v.1 != 1 && ghost(v.0)).map(|v| v.0).collect();
             if !ghosts.is_empty() {
                 wrong.get_or_insert(format!("client {} believes that {ghosts:?} are there", me.number));
             }
@@ -200,7 +213,7 @@ impl World {
         let open = self.ledger.queries.iter().position(|q| {
             let client = &self.clients[q.client];
             let same = client.session == q.session;
-            q.answers == 0 && same && (last(q.at) || self.ledger.faultless)
+            q.answers == 0 && q.certain && same && (last(q.at) || self.ledger.faultless)
         });
         if let Some(query) = open {
             let client = self.ledger.queries[query].client;

@@ -197,6 +197,8 @@ impl World {
         let dice = if self.healing { 1000 } else { self.rng.below(1000) };
         let life = self.life;
         let refuse = match self.outage() {
+            // Nobody may be told that nothing has changed while the first try is still on its way.
+            _ if self.store.taken.contains(&id) => None,
             Some((_, true)) => Some(StoreError::Unavailable),
             _ if dice < faults.overloaded => Some(StoreError::Overloaded),
             _ if dice >= 500 && dice < 500 + faults.store_fails => Some(StoreError::Unavailable),
@@ -214,6 +216,7 @@ impl World {
                 self.events.at(at, Event::Stored { life, id, result: Err(error) });
             }
             None => {
+                self.store.taken.insert(id);
                 let at = self.store.schedule(op.user().as_str(), now, latency);
                 self.events.at(at, Event::Execute { life, id, op, answer });
             }

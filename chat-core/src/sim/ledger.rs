@@ -87,6 +87,8 @@ pub(super) struct Query {
     /// The session it was sent in.
     pub(super) session: u32,
     pub(super) at: Mono,
+    /// It asks the server, not a client, which may log out rather than answer.
+    pub(super) certain: bool,
     pub(super) answers: u32,
 }
 
@@ -191,7 +193,7 @@ impl Ledger {
             wrong = Some(format!("{tag} is for user {:?} and came to client {client}", sent.to));
         } else if matches!(sent.fate, Fate::Forbidden | Fate::Hopeless) {
             wrong = Some(format!("{tag} must not be delivered and came to client {client}"));
-        } else if sent.receipts.iter().any(|r| r.client == client) && (faultless || !delayed) {
+        } else if sent.receipts.iter().any(|r| r.client == client) && (!delayed || faultless && !firm) {
             wrong = Some(format!("{tag} came to client {client} twice, now with delay: {delayed}"));
         }
         let (sender, fate, full) = (sent.client, sent.fate, sent.full);
@@ -226,8 +228,8 @@ impl Ledger {
     }
 
     /// A query is about to be sent; the id is `q` and this number.
-    pub(super) fn ask(&mut self, client: usize, session: u32, at: Mono) -> usize {
-        self.queries.push(Query { client, session, at, answers: 0 });
+    pub(super) fn ask(&mut self, client: usize, session: u32, at: Mono, certain: bool) -> usize {
+        self.queries.push(Query { client, session, at, certain, answers: 0 });
         self.queries.len() - 1
     }
 

@@ -108,6 +108,8 @@ pub struct Plan {
     pub turn: Span,
     /// The longest body, in bytes.
     pub body_max: u64,
+    /// Nothing goes wrong: everybody behaves, and more may be expected.
+    pub faultless: bool,
     /// What goes wrong.
     pub faults: Faults,
     /// The limits of the node.
@@ -173,10 +175,12 @@ impl Draw<'_> {
             limits.unsettled_stanzas_max = self.between(1, 16) as u32;
         }
         if self.one_in(3) {
-            limits.unacked_stanzas_max = self.between(8, 60) as u32;
+            limits.unacked_stanzas_max = self.between(60, 150) as u32;
         }
         if self.one_in(4) {
-            limits.outbox_bytes_max = self.between(16, 256) as u32 * 1024;
+            // What is resent on a resumed stream has to fit, and something beside it.
+            limits.outbox_bytes_max = self.between(32, 256) as u32 * 1024;
+            limits.unacked_bytes_max = limits.outbox_bytes_max / 2;
         }
         if self.one_in(4) {
             limits.rate_bytes_per_second = self.between(1_000, 8_000) as u32;
@@ -253,6 +257,7 @@ impl Plan {
             let plain = Limits::default();
             limits.unacked_stanzas_max = plain.unacked_stanzas_max;
             limits.outbox_bytes_max = plain.outbox_bytes_max;
+            limits.unacked_bytes_max = plain.unacked_bytes_max;
             limits.rate_bytes_per_second = 0;
             limits.spool_messages_per_user_max = plain.spool_messages_per_user_max;
             limits.loading_stanzas_max = plain.loading_stanzas_max;
@@ -269,13 +274,15 @@ impl Plan {
             storm,
             pace: d.millis(100, 1_500),
             cut: match d.between(0, 5) {
-                0 => Cut::Tiny,
+                // Small pieces make a slow line.
+                0 if !faultless => Cut::Tiny,
                 1 | 2 => Cut::Anywhere,
                 _ => Cut::Whole,
             },
             latency: d.millis(0, if faultless { 50 } else { 300 }),
             turn: if d.one_in(3) { d.millis(1, 20) } else { Span(0) },
             body_max: if d.one_in(3) { 4_000 } else { 40 },
+            faultless,
             faults,
             limits,
             blocks: d.one_in(4),
@@ -285,7 +292,6 @@ impl Plan {
 
     /// Whether nothing goes wrong.
     pub fn is_faultless(&self) -> bool {
-        let quiet = Faults { store_slow: self.faults.store_slow, ..Faults::default() };
-        self.faults == quiet
+        self.faultless
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ledger::{Tag, tag_in};
-use crate::base::{Mono, MsgId, Span};
+use crate::base::{Mono, MsgId, RequestId, Span};
 use crate::effect::{Loaded, SpoolRow, SpoolSeq, StoreDone, StoreError, StoreOp, StoreResult};
 
 #[derive(Default)]
@@ -22,6 +22,8 @@ pub(super) struct Store {
     seq: i64,
     /// Messages that were ever in a spool.
     ever: BTreeSet<Tag>,
+    /// Requests that were taken on in this life of the server: a repeat of one is never refused.
+    pub(super) taken: BTreeSet<RequestId>,
     /// When the last operation asked for a JID will be carried out: they keep their order.
     order: BTreeMap<String, Mono>,
 }
@@ -54,6 +56,7 @@ impl Store {
     /// Forgets what was asked and not carried out: its server is dead.
     pub(super) fn forget_queue(&mut self) {
         self.order.clear();
+        self.taken.clear();
     }
 
     /// Carries an operation out.

@@ -250,7 +250,6 @@ impl World {
             plan: &self.plan,
             people: &people,
             healing: self.healing,
-            settled: self.settled,
         };
         act(&mut self.clients[client], &mut hands)
     }

@@ -32,9 +32,4 @@ impl Recent {
     pub fn contains(&self, id: MsgId) -> bool {
         self.ids.iter().any(|(_, i)| *i == id)
     }
-
-    /// The client did not get it after all.
-    pub fn remove(&mut self, id: MsgId) {
-        self.ids.retain(|(_, i)| *i != id);
-    }
 }

@@ -152,7 +152,7 @@ impl Client {
     fn manage_subscription(&mut self, hands: &mut Hands<'_>) {
         let own = self.plan.user;
         let near: Vec<_> = hands.plan.friends.iter().filter(|f| f.0 == own || f.1 == own).copied().collect();
-        if near.is_empty() || hands.settled {
+        if near.is_empty() || hands.healing {
             return;
         }
         let (asker, asked) = near[hands.rng.below(near.len() as u64) as usize];
@@ -168,10 +168,10 @@ impl Client {
 
     fn set_roster(&mut self, hands: &mut Hands<'_>) {
         let to = hands.rng.below(hands.plan.users as u64) as usize;
-        if to == self.plan.user || hands.settled {
+        if to == self.plan.user || hands.healing {
             return;
         }
-        let query = hands.ledger.ask(self.number, self.session, hands.now);
+        let query = hands.ledger.ask(self.number, self.session, hands.now, true);
         let what = if hands.rng.below(6) == 0 { " subscription='remove'" } else { " name='Friend'" };
         let text = format!(
             "<iq type='set' id='q{query}'><query xmlns='jabber:iq:roster'><item jid='{}'{what}/></query></iq>",
@@ -182,7 +182,7 @@ impl Client {
 
     /// Asks the server, or its own or another's account.
     pub(in crate::sim) fn ask_server(&mut self, hands: &mut Hands<'_>) {
-        let query = hands.ledger.ask(self.number, self.session, hands.now);
+        let query = hands.ledger.ask(self.number, self.session, hands.now, true);
         let to = match hands.rng.below(4) {
             0 => String::new(),
             1 => format!(" to='{}'", bare(hands.rng.below(hands.plan.users as u64) as usize)),
@@ -206,7 +206,7 @@ impl Client {
 
     /// Wants copies of messages of the user's other clients, or no longer (XEP-0280).
     fn copy_me(&mut self, hands: &mut Hands<'_>) {
-        let query = hands.ledger.ask(self.number, self.session, hands.now);
+        let query = hands.ledger.ask(self.number, self.session, hands.now, true);
         let what = if hands.rng.below(2) == 0 { "enable" } else { "disable" };
         let text = format!("<iq type='set' id='q{query}'><{what} xmlns='urn:xmpp:carbons:2'/></iq>");
         self.send(text.as_bytes(), None, hands.now);
@@ -215,10 +215,10 @@ impl Client {
     /// Blocks somebody, or nobody any more (XEP-0191).
     fn block(&mut self, hands: &mut Hands<'_>) {
         let to = hands.rng.below(hands.plan.users as u64) as usize;
-        if !hands.plan.blocks || to == self.plan.user || hands.settled {
+        if !hands.plan.blocks || to == self.plan.user || hands.healing {
             return;
         }
-        let query = hands.ledger.ask(self.number, self.session, hands.now);
+        let query = hands.ledger.ask(self.number, self.session, hands.now, true);
         let payload = match hands.rng.below(2) {
             0 => format!("<block xmlns='urn:xmpp:blocking'><item jid='{}'/></block>", bare(to)),
             _ => "<unblock xmlns='urn:xmpp:blocking'/>".to_owned(),
@@ -228,7 +228,7 @@ impl Client {
     }
 
     fn ask_client(&mut self, hands: &mut Hands<'_>) {
-        let query = hands.ledger.ask(self.number, self.session, hands.now);
+        let query = hands.ledger.ask(self.number, self.session, hands.now, false);
         let (_, jid) = &hands.people[hands.rng.below(hands.people.len() as u64) as usize];
         let text = format!("<iq type='get' id='q{query}' to='{jid}'><ping xmlns='urn:xmpp:ping'/></iq>");
         self.send(text.as_bytes(), None, hands.now);

@@ -165,7 +165,7 @@ impl Client {
             self.managed = Some(Managed::default());
         }
         if self.plan.roster {
-            let query = hands.ledger.ask(self.number, self.session, hands.now);
+            let query = hands.ledger.ask(self.number, self.session, hands.now, true);
             let text = format!("<iq type='get' id='q{query}'><query xmlns='{}'/></iq>", ns::ROSTER);
             self.send(text.as_bytes(), None, hands.now);
         }

@@ -72,8 +72,6 @@ pub(super) struct Hands<'a> {
     pub(super) people: &'a [(usize, String)],
     /// Everything is to become well.
     pub(super) healing: bool,
-    /// No subscription is to change any more.
-    pub(super) settled: bool,
 }
 
 /// A client.
