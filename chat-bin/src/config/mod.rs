@@ -1,7 +1,7 @@
 //! The configuration: settings from all their sources, checked, resolved and explained.
 //!
 //! Owns: the table of settings, the order of the sources (built-in defaults, the main file, overlays, the override
-//! directory, the environment, flags: DESIGN §8), the messages about what is wrong, and the typed [`Config`].
+//! directory, the environment, flags), the messages about what is wrong, and the typed [`Config`].
 //!
 //! In: [`Sources`], which name everything that is read; nothing here looks at the process, except
 //! [`Sources::from_process`]. Out: a [`Config`] whose every value is known with its [`Origin`], or all the errors.

@@ -77,7 +77,7 @@ pub struct Store {
     pub durability: Durability,
 }
 
-/// What a commit of the store means (DESIGN §5).
+/// What a commit of the store means (docs/ARCHITECTURE.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
     /// What was acknowledged survives a power cut.
@@ -113,7 +113,7 @@ pub struct Cluster {
     pub active_wanted: Option<u16>,
 }
 
-/// What a node of a cluster does at first (DESIGN §6).
+/// What a node of a cluster does at first (docs/ARCHITECTURE.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Takes clients.

@@ -86,7 +86,7 @@ pub struct Limits {
     pub csi_bytes_max: u32,
     /// How long a store request may stay without answer before what waits for it is refused.
     pub store_timeout: Span,
-    /// How long a message may stay without a client's ack before it is written to the spool (DESIGN §5).
+    /// How long a message may stay without a client's ack before it is written to the spool (docs/ARCHITECTURE.md).
     pub spool_after: Span,
 }
 

@@ -102,7 +102,7 @@ impl Engine {
         self.check_unsettled(conn, seat.resource, seat);
     }
 
-    /// A client that sends more than can be made safe waits (DESIGN §5).
+    /// A client that sends more than can be made safe waits (docs/ARCHITECTURE.md).
     fn check_unsettled(&mut self, conn: ConnId, resource: ResourceId, seat: Seat) {
         let Some(user) = self.users.get_mut(seat.user) else { return };
         let Some(sm) = user.resource(resource).and_then(|r| r.sm.as_ref()) else { return };

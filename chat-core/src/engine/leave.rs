@@ -124,12 +124,12 @@ impl Engine {
     fn orphans(&mut self, id: UserId, orphans: Vec<Orphan>) {
         let ns = StreamNs::client();
         for orphan in orphans {
-            if orphan.shared && self.has_elsewhere(id, orphan.id) {
-                // Another client has it, or will, and its promise is the same.
+            if orphan.row {
+                self.end_row(id, orphan.id);
                 continue;
             }
-            if orphan.row {
-                self.take_back(id);
+            if orphan.shared && self.has_elsewhere(id, orphan.id) {
+                // Another client has it, or will, and its promise is the same.
                 continue;
             }
             let Ok(view) = scan(&orphan.bytes, &ns, &OWN) else {
@@ -161,6 +161,17 @@ impl Engine {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// A row was not written to a client: it waits for another, unless another has it.
+    fn end_row(&mut self, id: UserId, row: MsgId) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        if user.gone.contains(row) {
+            let op = StoreOp::SpoolDelete { user: user.jid.clone(), ids: vec![row] };
+            self.cx.store(op, Wait::Nobody);
+        } else {
+            self.take_back(id);
         }
     }
 

@@ -1,4 +1,4 @@
-//! When a message is safe, and who is told (DESIGN §5).
+//! When a message is safe, and who is told (docs/ARCHITECTURE.md).
 
 use super::Engine;
 use crate::base::{ConnId, UserId};
@@ -129,6 +129,10 @@ impl Engine {
         while let Some(user) = self.users.get_mut(id)
             && let Some((_, conn, msg)) = user.promised.pop_front_if(|p| p.0 <= now)
         {
+            // Written to another of the user's clients, which fulfils the promise for all.
+            if user.gone.contains(msg) {
+                continue;
+            }
             let ephemeral = user.ephemeral;
             let Some((promise, bytes)) = self.cx.wires.to_row(conn, msg) else { continue };
             if ephemeral {

@@ -102,7 +102,7 @@ impl Users {
     }
 }
 
-/// How long it is remembered how much a session that is over had received (DESIGN §6).
+/// How long it is remembered how much a session that is over had received (docs/ARCHITECTURE.md).
 const REMEMBER: Span = Span::secs(3600);
 /// How many such sessions are remembered.
 const REMEMBER_MAX: usize = 65_536;

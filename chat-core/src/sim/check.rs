@@ -1,4 +1,4 @@
-//! What must be true, all along and in the end (DESIGN §10).
+//! What must be true, all along and in the end (docs/ARCHITECTURE.md).
 
 use super::auth::bare;
 use super::ledger::{Fate, Tag, tags_in};

@@ -2,7 +2,7 @@
 //!
 //! Owns: the [`World`], which runs everything in one thread; the [`Plan`], drawn from the seed, that says who takes
 //! part and what goes wrong; the models of the network, the store, the authenticator and the clients; the [`Ledger`]
-//! of what was sent and what became of it; the checks (DESIGN §10).
+//! of what was sent and what became of it; the checks (docs/ARCHITECTURE.md).
 //! In: a seed. Out: a [`Report`], or a [`Failure`] that says which invariant broke and when.
 //! Invariants: the same seed gives the same run, byte for byte; nothing here reads a clock or the environment.
 //! Not here: the node itself (`node/`), tests that choose seeds (`tests/sim.rs`).

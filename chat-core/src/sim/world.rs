@@ -92,7 +92,11 @@ impl World {
     /// The world of a seed whose node has a planted bug.
     pub fn planted(seed: u64, plant: Plant) -> Self {
         let mut rng = Rng::from_u64(seed);
-        let plan = Plan { plant: Some(plant), ..Plan::draw(&mut rng) };
+        let mut plan = Plan { plant: Some(plant), ..Plan::draw(&mut rng) };
+        if plant == Plant::NoLimit {
+            // A low limit is passed sooner.
+            plan.limits.unacked_stanzas_max = plan.limits.unacked_stanzas_max.min(20);
+        }
         World::with_plan(seed, rng, plan)
     }
 

@@ -19,7 +19,7 @@
 //! Not here: who waits for an answer and for how long (`chat_core::engine`), deriving keys and checking passwords
 //! (`auth`), what the packed blobs mean (`chat_core::user`).
 //!
-//! Follows DESIGN §5 (docs/ARCHITECTURE.md); XEP-0160 for the spool, RFC 6121 §2.1 for rosters, XEP-0191 for block
+//! Follows docs/ARCHITECTURE.md; XEP-0160 for the spool, RFC 6121 §2.1 for rosters, XEP-0191 for block
 //! lists, RFC 5803 for the text form of SCRAM keys.
 
 mod accounts;

@@ -11,7 +11,7 @@
 //! ready list; a panic ends the connections of this worker and nothing else.
 //! Not here: what bytes mean (`chat_core::engine`), which runtime it is (`net/`), who starts and stops workers
 //! (`server/`).
-//! Follows DESIGN §7 (docs/ARCHITECTURE.md).
+//! Follows docs/ARCHITECTURE.md.
 
 mod clock;
 mod congestion;

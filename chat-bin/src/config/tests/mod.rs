@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::{Config, ConfigError, FlagSetting, Sources, load};
 
-/// A machine: `/` is a scratch directory, and the working directory is its `/work`.
+/// A machine: `/` is a scratch directory, and the working directory is its `/desk`.
 struct Machine {
     root: TempDir,
     sources: Sources,
@@ -26,7 +26,7 @@ impl Machine {
             flags: Vec::new(),
             env: Vec::new(),
             root: root.path().into(),
-            dir: root.path().join("work"),
+            dir: root.path().join("desk"),
             host: "ch-prod-3.example.org".into(),
             cores: 6,
         };
@@ -36,7 +36,7 @@ impl Machine {
 
     /// With this `chat.toml` in the working directory.
     fn with_toml(text: &str) -> Machine {
-        Machine::new().file("/work/chat.toml", text)
+        Machine::new().file("/desk/chat.toml", text)
     }
 
     fn file(self, path: &str, text: &str) -> Machine {

@@ -21,7 +21,7 @@ fn each_source_overrides_the_weaker_ones() {
             .file("/var/xconfig/eu.toml", "\n\n[net]\nworkers = 4")
             .file("/var/xconfig/unused.toml", "[net]\nworkers = 99");
         if sources > 0 {
-            m = m.file("/work/chat.toml", "\nnet.workers = 2");
+            m = m.file("/desk/chat.toml", "\nnet.workers = 2");
         }
         if sources > 3 {
             m = m.file("/chat/etc/override/10-a.toml", "net.workers = 5");
@@ -69,7 +69,7 @@ fn the_main_file_is_found() {
     let files = || {
         Machine::with_toml("net.workers = 1")
             .file("/etc/chat.toml", "net.workers = 2")
-            .file("/work/sub/other.toml", "net.workers = 3")
+            .file("/desk/sub/other.toml", "net.workers = 3")
     };
     assert_eq!(files().effective("net.workers"), pair("1", "chat.toml:1"));
     let m = files().env("CHAT_CONFIG", "/etc/chat.toml");
@@ -204,7 +204,7 @@ fn secrets_come_from_files_and_the_stronger_source_wins() {
         "typed"
     );
     let m =
-        files().env("CHAT_ADMIN_TOKEN_FILE", "/run/token").file("/work/chat.toml", "admin.token = \"weak\"");
+        files().env("CHAT_ADMIN_TOKEN_FILE", "/run/token").file("/desk/chat.toml", "admin.token = \"weak\"");
     assert_eq!(token(m), "from-file");
     let m = files().env("CHAT_ADMIN_TOKEN_FILE", "/run/token").env("CHAT_ADMIN_TOKEN", "both");
     assert_eq!(

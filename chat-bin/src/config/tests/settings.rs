@@ -22,7 +22,7 @@ fn sample(s: &Setting) -> String {
         Kind::Choice(of) => other(of),
         Kind::Choices { of, .. } => format!("{},{}", of[0], of[1]),
         Kind::Names => "a b".into(),
-        Kind::Path => "/work/present".into(),
+        Kind::Path => "/desk/present".into(),
         Kind::Addresses => "192.0.2.1:99, [2001:db8::1]:99".into(),
         Kind::Blocks => "10.0.0.0/8 ::1".into(),
         Kind::Domains => "a.example:b.example".into(),
@@ -38,15 +38,15 @@ fn sample(s: &Setting) -> String {
 /// A machine on which the sample of this setting alone is sound and has an effect.
 fn fitting(s: &Setting) -> Machine {
     let m = Machine::new()
-        .file("/work/present", "a-secret-of-32-bytes-or-more-in-a-file\n")
-        .file("/work/other", "x");
+        .file("/desk/present", "a-secret-of-32-bytes-or-more-in-a-file\n")
+        .file("/desk/other", "x");
     match s.name {
-        n if n.starts_with("tls.") => m.flag("tls.cert", "/work/other").flag("tls.key", "/work/other"),
+        n if n.starts_with("tls.") => m.flag("tls.cert", "/desk/other").flag("tls.key", "/desk/other"),
         "auth.method" | "auth.jwt_secret" => m
             .flag("auth.method", if s.name == "auth.method" { "store" } else { "jwt" })
             .flag("auth.jwt_secret", "x"),
         n if n.starts_with("auth.jwt") => {
-            m.flag("auth.method", "jwt").flag("auth.jwt_key_file", "/work/other")
+            m.flag("auth.method", "jwt").flag("auth.jwt_key_file", "/desk/other")
         }
         n if n.starts_with("auth.http") => m.flag("auth.method", "http").flag("auth.http_url", "http://x"),
         "cluster.secret" | "cluster.secret_file" => m.flag("store.url", "memory:"),
@@ -111,7 +111,7 @@ fn every_setting_is_reached_from_the_file_and_by_flag() {
             Kind::Bool | Kind::Int { .. } => format!("{} = {}", s.name, value(s)),
             _ => format!("{} = {:?}", s.name, value(s)),
         };
-        let m = m.file("/work/chat.toml", &toml);
+        let m = m.file("/desk/chat.toml", &toml);
         assert_eq!(m.effective(s.name).1, "chat.toml:1", "{}", s.name);
     }
 }
@@ -169,7 +169,7 @@ fn the_example_says_the_defaults() {
     }
 }
 
-/// The table of DESIGN §8: names and defaults as the operator was promised.
+/// The table of the environment: names and defaults as the operator was promised.
 #[test]
 fn the_promised_defaults() {
     let config = Machine::new().config();
