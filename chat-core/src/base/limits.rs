@@ -47,6 +47,7 @@ pub struct Limits {
     /// Time the peer gets to close its half after our `</stream:stream>` (RFC 6120 §4.4).
     pub close_timeout: Span,
     /// Bytes queued for a client that does not read; beyond it the connection is closed (its session stays resumable).
+    /// More than `unacked_bytes_max`, which a resumption sends at once.
     pub outbox_bytes_max: u32,
     /// Failed SASL attempts on one stream (RFC 6120 §6.4.5 asks for two to five).
     pub auth_attempts_max: u8,
@@ -101,7 +102,7 @@ impl Default for Limits {
             idle_timeout: Span::secs(300),
             unresponsive_timeout: Span::secs(60),
             close_timeout: Span::secs(5),
-            outbox_bytes_max: 4 * 1024 * 1024,
+            outbox_bytes_max: 6 * 1024 * 1024,
             auth_attempts_max: 5,
             resources_per_user_max: 32,
             roster_items_max: 5_000,

@@ -96,6 +96,7 @@ impl Engine {
             }
         }
         self.carry_out(id, stanza, meta);
+        self.close_overfull(id);
     }
 
     pub(super) fn carry_out(&mut self, id: UserId, stanza: &Stanza<'_>, meta: Meta<'_>) {

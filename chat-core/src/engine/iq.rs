@@ -76,7 +76,8 @@ impl Engine {
             && let Some(user) = self.users.get_mut(seat.user)
             && let Some(resource) = user.resource(seat.resource)
         {
-            return resource.send(&mut self.cx, &out, None, Urgency::Now);
+            resource.send(&mut self.cx, &out, None, Urgency::Now);
+            return self.close_overfull(seat.user);
         }
         let from = stanza.to.map_or_else(|| stanza.from.bare().to_owned(), |t| t.to_owned());
         self.reply(from, stanza.from, out);
