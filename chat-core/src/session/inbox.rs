@@ -70,7 +70,10 @@ impl Inbox {
                 Step::Need => self.seen += part[0].len(),
                 Step::Frame { kind, end } => {
                     let len = self.seen + end;
-                    fits(len, max)?;
+                    // White space is no element, however much of it arrives at once.
+                    if kind != FrameKind::Space {
+                        fits(len, max)?;
+                    }
                     scratch.clear();
                     self.queue.copy_to(0, len, scratch);
                     self.queue.consume(pool, len);
@@ -93,7 +96,9 @@ impl Inbox {
                 Ok(None)
             }
             Step::Frame { kind, end } => {
-                fits(self.queue.len() + end, max)?;
+                if kind != FrameKind::Space {
+                    fits(self.queue.len() + end, max)?;
+                }
                 let range = *at..*at + end;
                 *at = range.end;
                 if self.queue.is_empty() {
@@ -180,6 +185,18 @@ mod tests {
         chunks.extend(std::iter::repeat_n(&endless[..], 3));
         let error = frames(&chunks, 200).unwrap_err();
         assert_eq!(error.condition, StreamCondition::PolicyViolation);
+    }
+
+    #[test]
+    fn white_space_has_no_limit_however_it_is_cut() {
+        let stream = [&b"<s:stream xmlns:s='x'>"[..], &[b' '; 500], b"<a/>"].concat();
+        assert_eq!(frames(&[&stream], 200).unwrap().len(), 2);
+        let (mut pool, mut inbox, mut scratch, mut at) = (Pool::new(4), Inbox::default(), Vec::new(), 0);
+        inbox.next(&mut pool, &stream, &mut at, &mut scratch, 200).unwrap();
+        inbox.hold(&mut pool, &stream[at..]);
+        at = stream.len();
+        while inbox.next(&mut pool, &stream, &mut at, &mut scratch, 200).unwrap().is_some() {}
+        assert_eq!(scratch, b"<a/>");
     }
 
     #[test]
