@@ -27,7 +27,13 @@ pub(super) fn on_element(session: &mut Session, cx: &mut Cx, element: &Element) 
     let text = element.text();
     match element.name.as_str() {
         "auth" => {
-            // §6.4.2: a new attempt ends the one under way.
+            // §6.4.2: a new attempt ends the one under way, which so has failed. Its answer may have cost a look-up.
+            if matches!(session.phase, Phase::Sasl(_)) {
+                session.failures = session.failures.saturating_add(1);
+                if let Some(error) = too_many(session, cx) {
+                    return error.into();
+                }
+            }
             let offer = offered(session, cx);
             let mechanism = element.attr("mechanism").and_then(Mechanism::from_name);
             let Some(mechanism) = mechanism.filter(|m| offer.contains(m)) else {
@@ -238,10 +244,13 @@ fn failed(session: &mut Session, cx: &mut Cx, failure: Failure) -> Ask {
         }
     }
     session.claimed = None;
-    if session.failures >= cx.settings.limits.auth_attempts_max {
-        return StreamError::new(StreamCondition::PolicyViolation, "too many failed logins").into();
-    }
-    Ask::Nothing
+    too_many(session, cx).map_or(Ask::Nothing, Ask::from)
+}
+
+/// §6.4.5.
+fn too_many(session: &Session, cx: &Cx) -> Option<StreamError> {
+    let enough = session.failures >= cx.settings.limits.auth_attempts_max;
+    enough.then(|| StreamError::new(StreamCondition::PolicyViolation, "too many failed logins"))
 }
 
 fn tell(session: &Session, cx: &mut Cx, name: &str, text: &str) {
