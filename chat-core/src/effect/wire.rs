@@ -53,6 +53,8 @@ struct Wire {
     generation: u32,
     dirty: bool,
     overflow: bool,
+    /// Bytes beyond the limit that it may hold until it is empty.
+    extra: usize,
     then: Option<Then>,
     marks: VecDeque<Mark>,
 }
@@ -124,6 +126,7 @@ impl Wires {
             generation: conn.0.generation,
             dirty: false,
             overflow: false,
+            extra: 0,
             then: None,
             marks: VecDeque::new(),
         });
@@ -161,6 +164,15 @@ impl Wires {
             .map_or(0, Wire::unsent)
     }
 
+    /// Writes what was within another limit already: the queue of a session that goes on here (XEP-0198 §5). It does
+    /// not count as unread until all of it has been sent.
+    pub fn write_beyond(&mut self, conn: ConnId, bytes: &[u8]) {
+        if let Some(wire) = self.get(conn) {
+            wire.extra += bytes.len();
+        }
+        self.write(conn, bytes);
+    }
+
     /// Bytes sent since the connection began.
     pub fn sent_total(&self, conn: ConnId) -> u64 {
         self.table
@@ -188,7 +200,7 @@ impl Wires {
             wire.dirty = true;
             dirty.push_back(conn);
         }
-        if wire.unsent() > *bytes_max {
+        if wire.unsent() > *bytes_max + wire.extra {
             if !wire.overflow {
                 wire.overflow = true;
                 overflowed.push(conn);
@@ -335,6 +347,9 @@ impl Wires {
         let keep = wire.marks.front().map_or(wire.sent, |m| m.start.min(wire.sent));
         wire.out.consume(pool, (keep - wire.base) as usize);
         wire.base = keep;
+        if wire.unsent() == 0 {
+            wire.extra = 0;
+        }
         self.settle_then(conn, outputs);
     }
 

@@ -177,7 +177,7 @@ impl Engine {
         {
             again.drain(..first.len as usize);
         }
-        self.cx.wires.write(conn, &again);
+        self.cx.wires.write_beyond(conn, &again);
         if sm.should_request() {
             self.cx.wires.write(conn, b"<r xmlns='urn:xmpp:sm:3'/>");
         }
