@@ -77,8 +77,12 @@ pub struct Limits {
     pub rate_bytes_per_second: u32,
     /// Stanzas that wait for one user's record to load; beyond it they bounce with `resource-constraint`.
     pub loading_stanzas_max: u32,
+    /// Bytes of the stanzas that wait for one user's record; beyond it they bounce likewise.
+    pub loading_bytes_max: u32,
     /// Users whose record stays in memory although nobody needs it, so that a burst does not ask the store again.
     pub user_cache_timeout: Span,
+    /// Users in memory that nobody needs, on one worker: whoever writes to ever new names fills no more than this.
+    pub users_cached_max: u32,
     /// Full JIDs one resource may have sent directed presence to and owes an `unavailable` (RFC 6121 §4.6).
     pub directed_presence_max: u32,
     /// Stanzas a client that said it is inactive may have held back (XEP-0352).
@@ -87,6 +91,9 @@ pub struct Limits {
     pub csi_bytes_max: u32,
     /// How long a store request may stay without answer before what waits for it is refused.
     pub store_timeout: Span,
+    /// Bytes of messages on their way into the spool, of one worker, while the store is slow; beyond it they bounce with
+    /// `wait`. Senders with stream management pause long before; this is for a crowd, and for those without.
+    pub storing_bytes_max: u32,
     /// How long a message may stay without a client's ack before it is written to the spool (docs/ARCHITECTURE.md).
     pub spool_after: Span,
 }
@@ -117,11 +124,14 @@ impl Default for Limits {
             resume_timeout_max: Span::secs(600),
             rate_bytes_per_second: 65_536,
             loading_stanzas_max: 256,
+            loading_bytes_max: 1024 * 1024,
             user_cache_timeout: Span::secs(60),
+            users_cached_max: 10_000,
             directed_presence_max: 256,
             csi_stanzas_max: 256,
             csi_bytes_max: 64 * 1024,
             store_timeout: Span::secs(10),
+            storing_bytes_max: 64 * 1024 * 1024,
             spool_after: Span::millis(250),
         }
     }

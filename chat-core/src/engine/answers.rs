@@ -84,6 +84,7 @@ impl Engine {
                     Some(StoreOp::SpoolPut { row, .. }) => Some(row.stanza.clone()),
                     _ => None,
                 };
+                self.storing -= stanza.as_ref().map_or(0, |s| s.len());
                 match result {
                     Ok(_) => self.on_spooled(user, id, settle),
                     Err(error) => self.on_not_spooled(user, id, settle, stanza.as_deref(), error),
@@ -169,7 +170,7 @@ impl Engine {
     }
 
     /// A row of the spool could not be written.
-    fn on_not_spooled(
+    pub(super) fn on_not_spooled(
         &mut self,
         id: UserId,
         msg: crate::base::MsgId,

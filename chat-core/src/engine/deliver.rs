@@ -3,7 +3,7 @@
 use super::Engine;
 use super::dispatch::envelope;
 use crate::base::{MsgId, UserId, Utc};
-use crate::effect::{Envelope, Promise, SettleTo, StoreOp, Wait};
+use crate::effect::{Envelope, Promise, SettleTo, StoreError, StoreOp, Wait};
 use crate::ext::{Asked, Flow, Handle};
 use crate::jid::JidRef;
 use crate::route::decision::{Decision, ResourceView, Resources, Target, What, decide};
@@ -270,7 +270,6 @@ impl Engine {
         }
         let mut bytes = Vec::with_capacity(stanza.view.bytes().len() + 64);
         write_for_client(stanza, &Meta { delayed: false, ..meta }, user, &mut bytes);
-        user.spool.writing += 1;
         self.spool(id, &bytes, meta.id, meta.at, meta.settle, true);
         if let Some(user) = self.users.get_mut(id) {
             let mut at = Handle { cx: &mut self.cx, user, resource: None };
@@ -289,6 +288,13 @@ impl Engine {
         kept: bool,
     ) {
         let Some(user) = self.users.get_mut(id) else { return };
+        if self.storing + bytes.len() > self.cx.settings.limits.storing_bytes_max as usize {
+            return self.on_not_spooled(id, msg, settle, Some(bytes), StoreError::Overloaded);
+        }
+        self.storing += bytes.len();
+        if kept {
+            user.spool.writing += 1;
+        }
         let op = StoreOp::SpoolPut {
             user: user.jid.clone(),
             row: crate::effect::SpoolRow { id: msg, at, stanza: bytes.into() },
@@ -320,6 +326,9 @@ impl Engine {
         let jid = jid.to_bare();
         let ephemeral = self.cx.is_ephemeral(&jid);
         let id = self.users.insert(jid.clone(), ephemeral, self.cx.now.mono);
+        while let Some(oldest) = self.users.pop_oldest(self.cx.settings.limits.users_cached_max) {
+            self.forget_user(oldest);
+        }
         if ephemeral {
             // Nothing to load: such a user is there as long as its resources are.
             if let Some(user) = self.users.get_mut(id) {
@@ -338,7 +347,11 @@ impl Engine {
         let Record::Loading(waiting) = &mut user.record else {
             return self.deliver(stanza, meta);
         };
-        if waiting.len() >= self.cx.settings.limits.loading_stanzas_max as usize {
+        let limits = &self.cx.settings.limits;
+        let bytes: usize = waiting.iter().map(Parked::bytes).sum();
+        if waiting.len() >= limits.loading_stanzas_max as usize
+            || bytes + stanza.view.bytes().len() > limits.loading_bytes_max as usize
+        {
             let error = StanzaError::new(Condition::ResourceConstraint, crate::stanza::ErrorType::Wait);
             self.bounce(stanza, &error);
             return self.cx.settled(meta.settle);

@@ -259,9 +259,15 @@ impl Engine {
 
     /// Forgets at once an address that is nobody's: whoever writes to a million of them fills no memory.
     pub(super) fn evict_if_nobody(&mut self, id: UserId) {
+        if self.users.get_mut(id).is_some_and(|u| !u.exists || u.ephemeral) {
+            self.forget_user(id);
+        }
+    }
+
+    /// Drops the record of a user that nobody needs now.
+    pub(super) fn forget_user(&mut self, id: UserId) {
         if let Some(user) = self.users.get_mut(id)
             && user.is_unneeded()
-            && (!user.exists || user.ephemeral)
         {
             if let Some((timer, _)) = user.timer.take() {
                 self.cx.timers.cancel(timer);

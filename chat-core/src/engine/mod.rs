@@ -56,6 +56,8 @@ pub struct Engine {
     frame: Vec<u8>,
     /// Where stanzas are written before they go to several places.
     stanza: Vec<u8>,
+    /// Bytes of messages that the store was asked to write and has not answered for.
+    storing: usize,
     stopping: bool,
     stopped: bool,
 }
@@ -79,6 +81,7 @@ impl Engine {
             acks: Vec::new(),
             frame: Vec::new(),
             stanza: Vec::new(),
+            storing: 0,
             stopping: false,
             stopped: false,
         }

@@ -59,12 +59,14 @@ impl Sessions {
 pub struct Users {
     slots: Slots<User>,
     by_jid: KeyedMap<BareJid, UserId>,
+    /// Those that were loaded, oldest first; perhaps gone by now.
+    loaded: VecDeque<UserId>,
 }
 
 impl Users {
     /// None.
     pub fn new(key: HashKey) -> Self {
-        Users { slots: Slots::new(), by_jid: KeyedMap::new(key) }
+        Users { slots: Slots::new(), by_jid: KeyedMap::new(key), loaded: VecDeque::new() }
     }
 
     /// The user of this bare JID.
@@ -81,7 +83,13 @@ impl Users {
     pub fn insert(&mut self, jid: BareJid, ephemeral: bool, now: Mono) -> UserId {
         let key = self.slots.insert_with(|key| User::loading(UserId(key), jid.clone(), ephemeral, now));
         self.by_jid.insert(jid, UserId(key));
+        self.loaded.push_back(UserId(key));
         UserId(key)
+    }
+
+    /// A user that was loaded long ago, as more than `max` were since; each comes out once. It may be gone.
+    pub fn pop_oldest(&mut self, max: u32) -> Option<UserId> {
+        if self.loaded.len() > max as usize { self.loaded.pop_front() } else { None }
     }
 
     /// The end of a user in memory.

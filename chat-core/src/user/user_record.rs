@@ -32,6 +32,16 @@ pub enum Parked {
     Bind(ConnId, BindRequest),
 }
 
+impl Parked {
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Parked::Stanza(envelope) => envelope.stanza.len(),
+            Parked::Bind(..) => 0,
+        }
+    }
+}
+
 /// What is known of the user's spool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spool {

@@ -114,7 +114,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     limit(
         "limits.resources_per_user_max",
-        count(1, 10_000),
+        count(1, 64),
         |l| l.resources_per_user_max.into(),
         |l, n| l.resources_per_user_max = n as u16,
         "Resources of one user.",
@@ -183,6 +183,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Stanzas that wait while one user's record is loaded.",
     ),
     limit(
+        "limits.loading_bytes_max",
+        bytes(1024, 1 << 30),
+        |l| l.loading_bytes_max.into(),
+        |l, n| l.loading_bytes_max = n as u32,
+        "Bytes of the stanzas that wait while one user's record is loaded.",
+    ),
+    limit(
+        "limits.users_cached_max",
+        count(0, 10_000_000),
+        |l| l.users_cached_max.into(),
+        |l, n| l.users_cached_max = n as u32,
+        "Records of users that nobody needs which one worker keeps in memory.",
+    ),
+    limit(
         "limits.user_cache_timeout",
         secs(0, 86_400),
         |l| l.user_cache_timeout.0,
@@ -202,6 +216,21 @@ pub(super) const SETTINGS: &[Setting] = &[
         |l| l.csi_stanzas_max.into(),
         |l, n| l.csi_stanzas_max = n as u32,
         "Stanzas held back for a client that said it is inactive (XEP-0352).",
+    ),
+    limit(
+        "limits.csi_bytes_max",
+        bytes(0, 1 << 30),
+        |l| l.csi_bytes_max.into(),
+        |l, n| l.csi_bytes_max = n as u32,
+        "Bytes of the stanzas held back for such a client.",
+    )
+    .per_domain(),
+    limit(
+        "limits.storing_bytes_max",
+        bytes(65_536, 1 << 31),
+        |l| l.storing_bytes_max.into(),
+        |l, n| l.storing_bytes_max = n as u32,
+        "Bytes of messages that one worker holds while a slow store has not written them.",
     ),
     limit(
         "limits.store_timeout",
