@@ -7,7 +7,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use support::raw::RawClient;
-use support::{TestServer, put};
+use support::{TestServer, eventually, put};
 
 const PLAINTEXT: (&str, &str) = ("c2s.allow_plaintext", "true");
 
@@ -126,6 +126,20 @@ fn many_accounts_are_imported() {
     RawClient::log_in(server.c2s, "user1@b.example", "new", "home");
     let said = failed(&server.run(&["user", "import", "nowhere"], ""));
     assert!(said.starts_with("error: nowhere: "), "{said}");
+}
+
+#[test]
+fn sha_512_is_offered_while_everybody_has_keys_for_it() {
+    let server = TestServer::start(&[PLAINTEXT]);
+    let offered = || {
+        RawClient::connect(server.c2s, "localhost").features.contains("<mechanism>SCRAM-SHA-512</mechanism>")
+    };
+    assert!(offered());
+    done(&server.run(&["user", "import", "-"], "nurse:angelica"));
+    eventually("SHA-512 is withdrawn", || (!offered()).then_some(()));
+    // Her keys are made when her password is seen.
+    RawClient::log_in(server.c2s, "nurse@localhost", "angelica", "house");
+    eventually("SHA-512 is offered again", || offered().then_some(()));
 }
 
 #[test]

@@ -13,17 +13,29 @@
 //! A private one, `worker`, is the loop that drives an engine: every connection of a server lives in it.
 //!
 //! ```
-//! use chat_net::server::{Domain, Listener, Server};
+//! use chat_net::server::{Domain, Event, Listener, Server, ServerEvent};
+//! use std::io::Write;
 //!
 //! // Accounts and messages in memory, and logins without TLS: for a test, not for the world.
 //! let server = Server::builder()
-//!     .domain(Domain::new("localhost").plaintext(true).registration(true))
+//!     .domain(Domain::new("localhost").plaintext(true))
+//!     .account("juliet@localhost", "wherefore")
 //!     .listen(Listener::Clients, "127.0.0.1:0".parse()?)
 //!     .start()?;
 //! println!("clients connect to {:?}", server.local_addr(Listener::Clients));
+//!
+//! // The handle tells what happens, speaks, and has connections inside the process.
+//! let mut events = server.events();
+//! let mut stranger = server.connect_memory()?;
+//! stranger.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
+//! let Some(ServerEvent::Engine(Event::StreamError { condition, .. })) = events.recv_blocking() else { panic!() };
+//! assert_eq!(condition, "not-well-formed");
+//!
 //! server.shutdown_blocking();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! `docs/EMBEDDING.md` shows every way of embedding, and `examples/` has a program for each.
 //!
 //! # Features
 //!
@@ -55,3 +67,12 @@ pub mod store;
 pub mod tls;
 #[cfg(any(feature = "async-std", feature = "tokio"))]
 mod worker;
+
+/// The engine; all its words are public. Whoever writes an [extension](ext) needs [`stanza`] and [`xml`] beside it.
+pub use chat_core;
+pub use chat_core::{ext, jid, stanza, xml};
+
+/// What docs/EMBEDDING.md shows is compiled, and run where that makes sense, by the tests of a build with every feature.
+#[cfg(all(doctest, feature = "async-std", feature = "http", feature = "jwt", feature = "sqlite"))]
+#[doc = include_str!("../../docs/EMBEDDING.md")]
+pub struct Embedding;

@@ -17,7 +17,9 @@ mod node;
 mod signals;
 mod web;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use chat_net::server::ServerHandle;
 
 use tokio::time::MissedTickBehavior;
 
@@ -30,6 +32,8 @@ pub use self::web::HEALTH_CHECK;
 
 /// Between looks at the certificates' files.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Between questions which mechanisms can be offered.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs a node until it is told to stop, and then ends it in good order.
 ///
@@ -40,6 +44,22 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     runtime.block_on(serve(config))
 }
 
+/// Keeps the offered SASL mechanisms to what the accounts have keys for: commands change those under a running server.
+async fn offers(handle: ServerHandle) {
+    let mut pause = ASK_EVERY;
+    loop {
+        tokio::time::sleep(pause).await;
+        let begun = Instant::now();
+        let handle = handle.clone();
+        let asked = tokio::task::spawn_blocking(move || handle.refresh_mechanisms()).await;
+        if let Err(error) = asked {
+            tracing::warn!(%error, "the authenticators cannot be asked for their mechanisms");
+        }
+        // Never more than one hundredth of the time, however many accounts there are to look at.
+        pause = ASK_EVERY.max(begun.elapsed() * 100);
+    }
+}
+
 async fn serve(config: &Config) -> Result<(), Failure> {
     log::init(&config.log)?;
     // Before anything is open, so that whoever asks early for the end gets a proper one.
@@ -47,6 +67,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     descriptors::raise();
     let mut node = Node::start(config)?;
     tell_manager(Tell::Ready);
+    let offers = tokio::spawn(offers(node.handle.clone()));
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let closed = node.handle.closed();
@@ -63,6 +84,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     };
     tracing::info!(reason, "shutting down; once more ends at once");
     tell_manager(Tell::Stopping);
+    offers.abort();
     // From here on the health check says 503, and goes on saying so to the end.
     let shutdown = node.handle.shutdown();
     tokio::pin!(shutdown);

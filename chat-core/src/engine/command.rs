@@ -1,5 +1,7 @@
 //! What the embedder or the operator wants.
 
+use std::sync::Arc;
+
 use super::Engine;
 use super::deliver::{Meta, OWN};
 use super::face::{Command, KickReason};
@@ -27,6 +29,12 @@ impl Engine {
                     self.close_sessions(&user, &error);
                 }
             },
+            Command::Offer { domain, mechanisms } => {
+                let settings = Arc::make_mut(&mut self.cx.settings);
+                if let Some(domain) = settings.domains.iter_mut().find(|d| d.name == domain) {
+                    domain.mechanisms = mechanisms;
+                }
+            }
             Command::Shutdown => self.shut_down(),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::{ConnId, RequestId, WorkerId};
 use crate::effect::{AccountResult, Mail, StoreResult, TlsInfo};
 use crate::jid::BareJid;
+use crate::sasl::Mechanism;
 use crate::session::{HandOver, Listener};
 
 /// Something that happened. The engine takes every input, at any time, and never fails.
@@ -93,6 +94,13 @@ pub enum Command {
         user: BareJid,
         /// Why.
         reason: KickReason,
+    },
+    /// Offer these SASL mechanisms for a domain from now on; exchanges that have begun go on. Each worker gets it.
+    Offer {
+        /// The prepared name of a domain that is served.
+        domain: String,
+        /// What its authenticators can serve now, in the order of preference.
+        mechanisms: Vec<Mechanism>,
     },
     /// Close every stream with `system-shutdown`, keep what is unacked in the store, then say
     /// [`Output::Stopped`](crate::effect::Output::Stopped).

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::base::{HashKey, Key, RequestId, Span, Utc};
 use crate::effect::{AccountError, Domain, Promise, SettleTo, StoreDone, Wires};
+use crate::sasl::Mechanism;
 use crate::session::{Listener, Session};
 use crate::user::{Resource, User};
 
@@ -103,6 +104,28 @@ fn a_promise_cut_in_the_middle_comes_back_whole() {
     assert_eq!(lost.len(), 1);
     assert_eq!((lost[0].0.id, &lost[0].1[..]), (crate::base::MsgId(2), &b"<second/>"[..]));
     assert_eq!(wires.pool().lent(), 0);
+}
+
+#[test]
+fn other_mechanisms_are_offered_from_now_on() {
+    let mut engine = engine();
+    let mut offered = |index, mechanisms: Option<Vec<Mechanism>>| {
+        if let Some(mechanisms) = mechanisms {
+            let offer = Command::Offer { domain: "localhost".to_owned(), mechanisms };
+            engine.handle(at(0), Input::Command(offer));
+        }
+        let conn = conn(index, 0);
+        engine.handle(at(0), Input::Accepted { conn, listener: Listener::Clients, peer: PEER });
+        let open = b"<stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
+                     xmlns:stream='http://etherx.jabber.org/streams'>";
+        engine.handle(at(0), Input::Received { conn, bytes: open });
+        let mut slices: [&[u8]; 16] = [&[]; 16];
+        let n = engine.outgoing(conn, &mut slices);
+        String::from_utf8_lossy(&slices[..n].concat()).matches("SCRAM-SHA-512").count()
+    };
+    assert_eq!(offered(0, None), 1);
+    assert_eq!(offered(1, Some(vec![Mechanism::ScramSha1, Mechanism::Plain])), 0);
+    assert_eq!(offered(2, Some(vec![Mechanism::ScramSha512])), 1);
 }
 
 #[test]

@@ -108,9 +108,9 @@ impl Node {
         let worker = match &command {
             Command::Send { .. } => WorkerId(0),
             Command::Kick { user, .. } => self.engines[0].settings().home(user.as_str()),
-            Command::Shutdown => {
+            Command::Offer { .. } | Command::Shutdown => {
                 for w in 0..self.engines.len() as u16 {
-                    self.give(now, WorkerId(w), Input::Command(Command::Shutdown));
+                    self.give(now, WorkerId(w), Input::Command(command.clone()));
                 }
                 return;
             }

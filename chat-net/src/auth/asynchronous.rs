@@ -1,7 +1,6 @@
 //! An adapter that makes an [`Authenticator`] of asynchronous code.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,9 +17,10 @@ pub trait AsyncAuthenticator: Send + Sync + 'static {
         vec![Mechanism::Plain]
     }
 
-    /// Carries an operation out. The future runs on the [`Spawner`] that [`Asynchronous::new`] was given, and must
-    /// end some day, by a timeout if need be; one that panics or is dropped counts as `Unavailable`.
-    fn apply(self: Arc<Self>, op: AccountOp) -> Pin<Box<dyn Future<Output = AccountResult> + Send>>;
+    /// Carries an operation out; may be written as an `async fn`. The future runs on the [`Spawner`] that
+    /// [`Asynchronous::new`] was given, and must end some day, by a timeout if need be; one that panics or is dropped
+    /// counts as `Unavailable`. What it cannot do at all it answers with [`AccountError::Unsupported`].
+    fn apply(self: Arc<Self>, op: AccountOp) -> impl Future<Output = AccountResult> + Send;
 }
 
 /// An [`Authenticator`] over an [`AsyncAuthenticator`]: bounds what is under way.
@@ -87,14 +87,12 @@ mod tests {
     struct Moody;
 
     impl AsyncAuthenticator for Moody {
-        fn apply(self: Arc<Self>, op: AccountOp) -> Pin<Box<dyn Future<Output = AccountResult> + Send>> {
-            Box::pin(async move {
-                match op.user().local() {
-                    Some("panics") => panic!("as the test wants"),
-                    Some("hangs") => std::future::pending().await,
-                    _ => Ok(AccountDone::Accepted),
-                }
-            })
+        async fn apply(self: Arc<Self>, op: AccountOp) -> AccountResult {
+            match op.user().local() {
+                Some("panics") => panic!("as the test wants"),
+                Some("hangs") => std::future::pending().await,
+                _ => Ok(AccountDone::Accepted),
+            }
         }
     }
 

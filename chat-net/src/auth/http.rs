@@ -18,8 +18,6 @@ mod client;
 mod tests;
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -126,13 +124,11 @@ struct Asker {
 }
 
 impl AsyncAuthenticator for Asker {
-    fn apply(self: Arc<Self>, op: AccountOp) -> Pin<Box<dyn Future<Output = AccountResult> + Send>> {
-        Box::pin(async move {
-            match op {
-                AccountOp::Check { user, password } => self.check(&user, &password).await,
-                _ => Err(AccountError::Unsupported),
-            }
-        })
+    async fn apply(self: Arc<Self>, op: AccountOp) -> AccountResult {
+        match op {
+            AccountOp::Check { user, password } => self.check(&user, &password).await,
+            _ => Err(AccountError::Unsupported),
+        }
     }
 }
 

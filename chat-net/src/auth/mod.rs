@@ -16,6 +16,7 @@
 //! Follows RFC 5802 §3 (keys), RFC 4616 (PLAIN), RFC 4505 (ANONYMOUS), RFC 4013 (passwords), RFC 7519 and RFC 8725
 //! (tokens), XEP-0077 (registration).
 
+mod account;
 mod anonymous;
 mod asynchronous;
 mod chain;
@@ -29,9 +30,10 @@ mod store;
 
 use std::fmt;
 
-use chat_core::effect::{AccountError, AccountOp, AccountResult};
-use chat_core::sasl::Mechanism;
+pub use chat_core::effect::{AccountDone, AccountError, AccountOp, AccountResult};
+pub use chat_core::sasl::{Hash, Mechanism, ScramKeys, Secret};
 
+pub use account::{NewAccountError, create_account};
 pub use anonymous::Anonymous;
 pub use asynchronous::{AsyncAuthenticator, Asynchronous};
 pub use chain::Chain;
@@ -46,7 +48,7 @@ pub type AccountAnswer = Box<dyn FnOnce(AccountResult) + Send>;
 ///
 /// To write one in asynchronous code, implement [`AsyncAuthenticator`] and wrap it in [`Asynchronous`].
 pub trait Authenticator: Send + Sync + 'static {
-    /// The mechanisms it can serve. Asked once, when the server starts; may block.
+    /// The mechanisms it can serve. Asked when the server starts, and when it is told to ask again; may block.
     fn mechanisms(&self) -> Vec<Mechanism>;
 
     /// Begins an operation; never blocks. What it cannot do at all is answered with [`AccountError::Unsupported`].

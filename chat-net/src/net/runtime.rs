@@ -5,6 +5,8 @@ use std::io;
 use std::task::Context;
 use std::thread;
 
+use crate::spawn::Spawner;
+
 /// A runtime of this build. A server has one for all its workers; two servers in one process may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Runtime {
@@ -78,6 +80,16 @@ impl Runtime {
             Runtime::Tokio => drop(tokio::spawn(tokio::task::unconstrained(future))),
             #[cfg(feature = "async-std")]
             Runtime::AsyncStd => drop(async_std::task::spawn(future)),
+        }
+    }
+
+    /// Hands futures to the caller's runtime, which must be this one.
+    pub(crate) fn spawner_here(self) -> Spawner {
+        match self {
+            #[cfg(feature = "tokio")]
+            Runtime::Tokio => Spawner::current(),
+            #[cfg(feature = "async-std")]
+            Runtime::AsyncStd => Spawner::new(|task| drop(async_std::task::spawn(task))),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chat_core::base::Limits;
 use chat_core::effect;
 use chat_core::ext::Extension;
-use chat_core::sasl::Mechanism;
+use chat_core::sasl::{Mechanism, Secret};
 use chat_core::session::Listener;
 
 use super::ServerHandle;
@@ -39,6 +39,7 @@ impl Server {
             domains: Vec::new(),
             store: None,
             accounts: None,
+            accounts_to_make: Vec::new(),
             authenticator: None,
             spawner: None,
             listeners: Vec::new(),
@@ -138,6 +139,7 @@ pub struct ServerBuilder {
     pub(super) domains: Vec<Domain>,
     pub(super) store: Option<OnSpawner<dyn Store>>,
     pub(super) accounts: Option<Arc<dyn Accounts>>,
+    pub(super) accounts_to_make: Vec<(String, Secret)>,
     pub(super) authenticator: Option<OnSpawner<dyn Authenticator>>,
     pub(super) spawner: Option<Spawner>,
     pub(super) listeners: Vec<(Listener, SocketAddr)>,
@@ -183,6 +185,15 @@ impl ServerBuilder {
         self
     }
 
+    /// An account that is to exist when the server starts: made then, among the [accounts](ServerBuilder::accounts),
+    /// unless there is one of this name (`juliet@example.org`); its password stays what it is. For tests, bots and the
+    /// first administrator.
+    #[must_use]
+    pub fn account(mut self, user: impl Into<String>, password: impl Into<Secret>) -> Self {
+        self.accounts_to_make.push((user.into(), password.into()));
+        self
+    }
+
     /// Who decides about logins to domains that have no authenticator of their own.
     #[must_use]
     pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
@@ -199,7 +210,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Where asynchronous stores and authenticators run; else on one thread of the server's own.
+    /// Where asynchronous stores and authenticators run. Else they do on the caller's runtime if the workers do, and
+    /// on one thread of the server's own if not.
     #[must_use]
     pub fn spawner(mut self, spawner: Spawner) -> Self {
         self.spawner = Some(spawner);
@@ -344,13 +356,24 @@ pub enum StartError {
         name: String,
     },
     /// Nobody knows the accounts of a domain.
-    #[error("the domain {name:?} has no authenticator")]
+    #[error("the domain {name:?} has no authenticator: give the builder `accounts` or an `authenticator`")]
     NoAuthenticator {
         /// Its prepared name.
         name: String,
     },
-    /// Nobody could ever log in to a domain: passwords travel under TLS only there, and there is no TLS.
-    #[error("nobody can log in to the domain {name:?}: it wants TLS, and the server has none")]
+    /// An account that was asked for cannot be made.
+    #[error("cannot make the account {name:?}: {reason}")]
+    Account {
+        /// As given.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Nobody who connects could ever log in to a domain: passwords travel under TLS only there, and there is no TLS.
+    #[error(
+        "nobody can log in to the domain {name:?}: it wants TLS, and the server has none \
+         (give the builder `tls`, or the domain `plaintext(true)`)"
+    )]
     NoWayIn {
         /// Its prepared name.
         name: String,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -37,6 +37,8 @@ pub(crate) struct EventHub {
     watchers: Mutex<Vec<Weak<Watch>>>,
     /// Their number, so that nobody costs nothing.
     count: AtomicUsize,
+    /// The server has ended.
+    closed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -70,7 +72,20 @@ impl EventHub {
         watchers.retain(|watch| watch.strong_count() > 0);
         watchers.push(Arc::downgrade(&watch));
         self.count.store(watchers.len(), Ordering::Relaxed);
+        drop(watchers);
+        // Whoever closes looks at the list after it has set this.
+        if self.closed.load(Ordering::SeqCst) {
+            watch.close();
+        }
         Events { watch }
+    }
+
+    /// The server has ended: its watchers hear what there is, and then the end.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        for watch in self.watchers().iter().filter_map(Weak::upgrade) {
+            watch.close();
+        }
     }
 
     fn push(&self, event: ServerEvent) {
@@ -91,18 +106,21 @@ impl EventHub {
 
 impl Drop for EventHub {
     fn drop(&mut self) {
-        for watch in self.watchers().iter().filter_map(Weak::upgrade) {
-            let mut waiting = watch.waiting();
-            waiting.closed = true;
-            if let Some(waker) = waiting.waker.take() {
-                drop(waiting);
-                waker.wake();
-            }
-        }
+        self.close();
     }
 }
 
 impl Watch {
+    /// Nothing comes any more.
+    fn close(&self) {
+        let mut waiting = self.waiting();
+        waiting.closed = true;
+        if let Some(waker) = waiting.waker.take() {
+            drop(waiting);
+            waker.wake();
+        }
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -131,7 +149,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// The next event; `None` when the server is gone. Needs no particular runtime.
+    /// The next event; `None` when the server has ended. Needs no particular runtime.
     pub fn recv(&mut self) -> impl Future<Output = Option<ServerEvent>> + Send + '_ {
         poll_fn(|cx| self.poll_recv(cx))
     }
@@ -200,9 +218,10 @@ mod tests {
         }
         drop(second);
         hub.publish(event());
-        drop(hub);
+        hub.close();
         assert_eq!(first.recv_blocking(), Some(ServerEvent::Engine(event())));
         assert_eq!(first.recv_blocking(), None);
+        assert_eq!(hub.watch().recv_blocking(), None);
     }
 
     #[test]

@@ -92,11 +92,13 @@ impl ServerHandle {
     }
 
     /// Sends a stanza as a component of this server would: one `<message/>`, `<presence/>` or `<iq/>` with `to`, and
-    /// with a `from` of a domain served. One that is none is dropped with an [event](super::ServerEvent).
+    /// with a `from` of a domain served. Text that comes from elsewhere must be escaped in it, as
+    /// [`Element`](chat_core::xml::Element) does. What is no such stanza is dropped with an
+    /// [event](super::ServerEvent).
     ///
     /// # Errors
     /// Nothing was sent.
-    pub fn send(&self, stanza: impl Into<Arc<[u8]>>) -> Result<(), SendError> {
+    pub fn send(&self, stanza: impl AsRef<[u8]>) -> Result<(), SendError> {
         let inboxes = &self.inner.shared.inboxes;
         if self.inner.life.is_stopping() {
             return Err(SendError::Gone);
@@ -105,7 +107,7 @@ impl ServerHandle {
         if inboxes[0].len() >= LETTERS_MAX {
             return Err(SendError::Busy);
         }
-        inboxes[0].post(Letter::Command(Command::Send { stanza: stanza.into() }));
+        inboxes[0].post(Letter::Command(Command::Send { stanza: stanza.as_ref().into() }));
         Ok(())
     }
 
@@ -122,14 +124,14 @@ impl ServerHandle {
         self.inner.shared.events.watch()
     }
 
-    /// A connection inside the process, as if it had arrived at a listener of this kind; there need not be one. Its
-    /// peer counts as 127.0.0.1.
+    /// A client's connection inside the process: XMPP from its first byte, without a socket. As nobody else can read
+    /// it, it counts as secured: what a domain allows under TLS only is allowed here. Its peer counts as 127.0.0.1.
     ///
     /// # Errors
-    /// The server is shutting down, or has no TLS for this kind of listener.
-    pub fn connect_memory(&self, listener: Listener) -> Result<MemoryStream, Gone> {
+    /// The server is shutting down.
+    pub fn connect_memory(&self) -> Result<MemoryStream, Gone> {
         let shared = &self.inner.shared;
-        if self.inner.life.is_stopping() || (listener == Listener::ClientsTls && shared.tls.is_none()) {
+        if self.inner.life.is_stopping() {
             return Err(Gone);
         }
         let (client, server) = pair();
@@ -137,7 +139,7 @@ impl ServerHandle {
         let index = usize::try_from(n).unwrap_or(0) % shared.inboxes.len();
         shared.inboxes[index].post(Letter::Accepted {
             socket: Detached::Memory(server),
-            listener,
+            listener: Listener::ClientsTls,
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             proxied: false,
         });
@@ -189,6 +191,13 @@ impl ServerHandle {
             moved: counters.iter().map(|worker| worker.moved.load(Ordering::Relaxed)).sum(),
             panics: counters.iter().map(|worker| worker.panics.load(Ordering::Relaxed)).sum(),
         }
+    }
+
+    /// Asks the authenticators again which mechanisms they can serve, and offers those from now on, where the embedder
+    /// has not named any: accounts whose keys are missing, [imported](crate::auth::import()) perhaps by another process,
+    /// change what [a store](crate::auth::StoreAuthenticator) can serve. May block, as authenticators then may.
+    pub fn refresh_mechanisms(&self) {
+        super::mechanisms::refresh(&self.inner.shared);
     }
 
     /// Takes new certificates for the connections to come; those that exist go on with theirs.

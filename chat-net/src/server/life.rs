@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 
+use super::EventHub;
 use crate::store::Store;
 
 /// How far a server's life has gone.
@@ -11,6 +12,8 @@ pub(crate) struct Life {
     state: Mutex<State>,
     /// Closed when the last member is gone.
     store: Arc<dyn Store>,
+    /// Told that nothing comes any more, when everything is over.
+    events: Arc<EventHub>,
 }
 
 #[derive(Default)]
@@ -32,8 +35,8 @@ struct State {
 pub(crate) struct Member(Arc<Life>);
 
 impl Life {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Arc<Life> {
-        Arc::new(Life { state: Mutex::default(), store })
+    pub(crate) fn new(store: Arc<dyn Store>, events: Arc<EventHub>) -> Arc<Life> {
+        Arc::new(Life { state: Mutex::default(), store, events })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -103,6 +106,7 @@ impl Life {
     }
 
     fn finish(&self) {
+        self.events.close();
         let mut state = self.state();
         state.ended = true;
         let wakers = std::mem::take(&mut state.on_end);
@@ -156,7 +160,7 @@ mod tests {
     #[test]
     fn the_last_member_closes_the_store_whatever_ends_it() {
         let (send, receive) = mpsc::channel();
-        let life = Life::new(Arc::new(Closing(send)));
+        let life = Life::new(Arc::new(Closing(send)), Arc::default());
         let (worker, acceptor) = (life.join(), life.join());
         life.keep(thread::spawn(move || drop(worker)));
         assert!(receive.recv_timeout(Duration::from_millis(20)).is_err());
@@ -169,7 +173,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_for_the_stop_is_woken_once_it_is_asked_for() {
-        let life = Life::new(Arc::new(crate::store::Memory::new()));
+        let life = Life::new(Arc::new(crate::store::Memory::new()), Arc::default());
         let again = life.clone();
         let waiting = thread::spawn(move || block_on(std::future::poll_fn(|cx| again.poll_stop(cx))));
         assert!(life.stop());

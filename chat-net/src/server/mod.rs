@@ -12,6 +12,7 @@ mod builder;
 mod events;
 mod handle;
 mod life;
+mod mechanisms;
 mod start;
 
 pub use builder::{Domain, Server, ServerBuilder, StartError};
@@ -20,4 +21,6 @@ pub use events::{Events, ServerEvent};
 pub use handle::{Gone, SendError, ServerHandle, Stats};
 pub(crate) use life::{Life, Member};
 
+pub use chat_core::base::Limits;
+pub use chat_core::effect::Event;
 pub use chat_core::session::Listener;

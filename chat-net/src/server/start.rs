@@ -1,6 +1,6 @@
 //! Starting: from a builder to running workers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,13 +10,14 @@ use chat_core::base::{HashKey, Span, WorkerId};
 use chat_core::effect::{self, Settings};
 use chat_core::engine::{Command, KickReason};
 use chat_core::jid::BareJid;
-use chat_core::sasl::Mechanism;
+use chat_core::sasl::{Mechanism, Secret};
 use chat_core::session::Listener;
 
 use super::builder::{Domain, WORKERS_MAX};
 use super::handle::Inner;
+use super::mechanisms;
 use super::{EventHub, Life, Member, ServerBuilder, ServerHandle, StartError};
-use crate::auth::{Authenticator, KeyPool, StoreAuthenticator};
+use crate::auth::{Authenticator, KeyPool, NewAccountError, StoreAuthenticator, create_account};
 use crate::net::{Acceptor, Detached, Incoming, Runtime, bind};
 use crate::proxy::TrustedProxies;
 use crate::spawn::Spawner;
@@ -32,9 +33,16 @@ pub(super) fn start(
         return Err(StartError::Workers(builder.workers));
     }
     let names = std::mem::take(&mut builder.domains);
+    if !own_threads && builder.spawner.is_none() {
+        builder.spawner = Some(runtime.spawner_here());
+    }
     let (store, mut services) = services(&mut builder);
-    let (domains, authenticators) = check_domains(names, &mut services)?;
+    services.make_accounts(&builder.accounts_to_make)?;
+    let mut asked = BTreeMap::new();
+    let (domains, authenticators) = check_domains(names, &mut services, &mut asked)?;
+    // Without a listener there is a way in all the same: connections inside the process count as secured.
     if builder.tls.is_none()
+        && !builder.listeners.is_empty()
         && let Some(closed) = domains.iter().find(|domain| !domain.plaintext)
     {
         return Err(StartError::NoWayIn { name: closed.name.clone() });
@@ -56,6 +64,7 @@ pub(super) fn start(
         settings,
         store: store.clone(),
         authenticators,
+        asked: Mutex::new(asked),
         extensions: builder.extensions,
         tls: builder.tls,
         events: Arc::new(EventHub::default()),
@@ -65,7 +74,7 @@ pub(super) fn start(
         engines: AtomicUsize::new(usize::from(builder.workers)),
     });
     watch_accounts(&shared);
-    let life = Life::new(store);
+    let life = Life::new(store, shared.events.clone());
     let troubled = Arc::new(AtomicBool::new(false));
     // All are members before any runs, so that the first to end is not taken for the last.
     let workers: Vec<Worker> =
@@ -112,6 +121,21 @@ struct Services {
 }
 
 impl Services {
+    /// Makes those accounts that do not exist.
+    fn make_accounts(&self, wanted: &[(String, Secret)]) -> Result<(), StartError> {
+        for (name, password) in wanted {
+            let fault = |reason| StartError::Account { name: name.clone(), reason };
+            let Some(accounts) = &self.accounts else {
+                return Err(fault("the server has no accounts".into()));
+            };
+            match create_account(&**accounts, name, password.expose()) {
+                Ok(()) | Err(NewAccountError::Exists) => {}
+                Err(error) => return Err(fault(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
     /// The authenticator of a domain that has none of its own.
     fn authenticator(&mut self, domain: &str) -> Result<Arc<dyn Authenticator>, StartError> {
         if let Some(authenticator) = &self.authenticator {
@@ -153,6 +177,7 @@ type Authenticators = HashMap<String, Arc<dyn Authenticator>>;
 fn check_domains(
     domains: Vec<Domain>,
     services: &mut Services,
+    asked: &mut BTreeMap<String, Vec<Mechanism>>,
 ) -> Result<(Vec<effect::Domain>, Authenticators), StartError> {
     if domains.is_empty() {
         return Err(StartError::NoDomain);
@@ -166,7 +191,8 @@ fn check_domains(
             None => services.authenticator(&settings.name)?,
         };
         if settings.mechanisms.is_empty() {
-            settings.mechanisms = mechanisms(&*authenticator, settings.ephemeral);
+            settings.mechanisms = mechanisms::of(&*authenticator, settings.ephemeral);
+            asked.insert(settings.name.clone(), settings.mechanisms.clone());
         }
         if authenticators.insert(settings.name.clone(), authenticator).is_some() {
             return Err(StartError::DomainTwice { name: settings.name });
@@ -183,15 +209,6 @@ fn prepare(name: String) -> Result<String, StartError> {
         Ok(_) => Err(StartError::BadDomain { name, reason: "there is a localpart before it".into() }),
         Err(error) => Err(StartError::BadDomain { name, reason: error.to_string() }),
     }
-}
-
-/// What an authenticator serves, and the certificates that need none; accounts that do not exist have no certificate.
-fn mechanisms(authenticator: &dyn Authenticator, ephemeral: bool) -> Vec<Mechanism> {
-    let mut mechanisms = authenticator.mechanisms();
-    if !ephemeral && !mechanisms.contains(&Mechanism::External) {
-        mechanisms.insert(0, Mechanism::External);
-    }
-    mechanisms
 }
 
 type Listening = (Vec<TcpListener>, Vec<Listener>, Vec<(Listener, SocketAddr)>);

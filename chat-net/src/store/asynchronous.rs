@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use chat_core::base::RequestId;
@@ -18,9 +17,9 @@ use crate::spawn::Spawner;
 /// an operation must be all or nothing, idempotent (see [`StoreOp`]), and must end some day, by a timeout if need be:
 /// until it does, later operations on the same bare JID wait for it.
 pub trait AsyncStore: Send + Sync + 'static {
-    /// Carries an operation out. The future runs on the [`Spawner`] that [`Asynchronous::new`] was given; one that
+    /// Carries an operation out; may be written as an `async fn`. The future runs on the [`Spawner`] that [`Asynchronous::new`] was given; one that
     /// panics or is dropped counts as `Unavailable`.
-    fn apply(self: Arc<Self>, op: Arc<StoreOp>) -> Pin<Box<dyn Future<Output = StoreResult> + Send>>;
+    fn apply(self: Arc<Self>, op: Arc<StoreOp>) -> impl Future<Output = StoreResult> + Send;
 
     /// See [`Store::healthy`].
     fn healthy(&self) -> bool {
@@ -179,16 +178,14 @@ mod tests {
     struct Slow(Memory);
 
     impl AsyncStore for Slow {
-        fn apply(self: Arc<Self>, op: Arc<StoreOp>) -> Pin<Box<dyn Future<Output = StoreResult> + Send>> {
-            Box::pin(async move {
-                for _ in 0..op.user().as_str().len() % 3 {
-                    yield_once().await;
-                }
-                let (send, receive) = mpsc::channel();
-                let sink: Arc<dyn StoreSink> = Arc::new(Forward(send));
-                self.0.submit(RequestId(0), op, &sink);
-                receive.recv().expect("memory answers at once")
-            })
+        async fn apply(self: Arc<Self>, op: Arc<StoreOp>) -> StoreResult {
+            for _ in 0..op.user().as_str().len() % 3 {
+                yield_once().await;
+            }
+            let (send, receive) = mpsc::channel();
+            let sink: Arc<dyn StoreSink> = Arc::new(Forward(send));
+            self.0.submit(RequestId(0), op, &sink);
+            receive.recv().expect("memory answers at once")
         }
     }
 
@@ -234,14 +231,12 @@ mod tests {
     struct Moody;
 
     impl AsyncStore for Moody {
-        fn apply(self: Arc<Self>, op: Arc<StoreOp>) -> Pin<Box<dyn Future<Output = StoreResult> + Send>> {
-            Box::pin(async move {
-                match op.user().as_str() {
-                    "panics@example.org" => panic!("as the test wants"),
-                    "hangs@example.org" => std::future::pending().await,
-                    _ => Ok(StoreDone::Done),
-                }
-            })
+        async fn apply(self: Arc<Self>, op: Arc<StoreOp>) -> StoreResult {
+            match op.user().as_str() {
+                "panics@example.org" => panic!("as the test wants"),
+                "hangs@example.org" => std::future::pending().await,
+                _ => Ok(StoreDone::Done),
+            }
         }
     }
 

@@ -35,9 +35,10 @@ pub mod sqlite;
 use std::fmt;
 use std::sync::Arc;
 
-use chat_core::base::RequestId;
-use chat_core::effect::{StoreOp, StoreResult};
 use chat_core::jid::BareJid;
+
+pub use chat_core::base::RequestId;
+pub use chat_core::effect::{Loaded, SpoolRow, SpoolSeq, StoreDone, StoreError, StoreOp, StoreResult};
 
 pub use accounts::{
     Accounts, AccountsAnswer, AccountsDone, AccountsError, AccountsOp, AccountsResult, Credentials, Existing,

@@ -4,12 +4,14 @@ use std::io;
 use std::task::{Context, Poll, Waker};
 
 use chat_core::base::{ConnId, Key, Now};
+use chat_core::effect::TlsInfo;
 use chat_core::engine::Input;
 use chat_core::session::Listener;
 
 use super::conn::{Conn, Phase};
 use super::secure::{Secure, Secured};
 use super::{DROPPED_BYTES_MAX, Worker};
+use crate::net::Socket;
 use crate::proxy::{self, Progress};
 
 /// What came of one read.
@@ -129,7 +131,9 @@ impl Worker {
     pub(super) fn open(&mut self, now: Now, key: Key) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.phase = Phase::Open;
-        if conn.listener == Listener::ClientsTls {
+        // Bytes that never leave the process need no protection.
+        let private = matches!(conn.socket, Socket::Memory(_));
+        if conn.listener == Listener::ClientsTls && !private {
             let Some(tls) = &self.shared.tls else {
                 unreachable!("a server without TLS settings refuses to listen for direct TLS")
             };
@@ -137,6 +141,9 @@ impl Worker {
         }
         let accepted = Input::Accepted { conn: ConnId(key), listener: conn.listener, peer: conn.peer };
         self.engine.handle(now, accepted);
+        if private {
+            self.engine.handle(now, Input::Secured { conn: ConnId(key), tls: TlsInfo::default() });
+        }
     }
 
     /// The engine hears of the connection's end once what it has to say to this was written.

@@ -1,13 +1,14 @@
 //! What all workers of a server share.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chat_core::base::{Span, WorkerId};
 use chat_core::effect::Settings;
 use chat_core::engine::Engine;
 use chat_core::ext::Extension;
+use chat_core::sasl::Mechanism;
 use chat_core::xep;
 
 use super::clock::Clock;
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     /// By prepared domain.
     pub(crate) authenticators: HashMap<String, Arc<dyn Authenticator>>,
+    /// What the authenticators of those domains said last whose mechanisms follow from that.
+    pub(crate) asked: Mutex<BTreeMap<String, Vec<Mechanism>>>,
     /// Each makes an extension for a new engine.
     pub(crate) extensions: Vec<MakeExtension>,
     pub(crate) tls: Option<Tls>,
@@ -66,7 +69,14 @@ impl Shared {
         let mut seed = [0; 32];
         // Without randomness there is no security, and the systems that have none do not run servers.
         getrandom::fill(&mut seed).expect("the system gives randomness");
-        let settings = Settings { worker, ..self.settings.clone() };
+        let mut settings = Settings { worker, ..self.settings.clone() };
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        for domain in &mut settings.domains {
+            if let Some(now) = asked.get(&domain.name) {
+                domain.mechanisms.clone_from(now);
+            }
+        }
+        drop(asked);
         let mut extensions = xep::standard(&settings);
         extensions.extend(self.extensions.iter().map(|make| make()));
         Engine::new(settings, seed, extensions)

@@ -97,7 +97,7 @@ impl Client {
     }
 
     pub fn memory(server: &ServerHandle) -> Client {
-        let mut stream: MemoryStream = server.connect_memory(Listener::Clients).expect("it runs");
+        let mut stream: MemoryStream = server.connect_memory().expect("it runs");
         stream.set_read_timeout(Some(PATIENCE));
         Client::new(stream)
     }

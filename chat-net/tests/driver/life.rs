@@ -47,7 +47,7 @@ pub fn shutdown_is_orderly(runtime: Runtime) {
     block_on(ending);
     block_on(second.closed());
     assert!(!server.healthy());
-    assert_eq!(server.connect_memory(Listener::Clients).map(drop), Err(Gone));
+    assert_eq!(server.connect_memory().map(drop), Err(Gone));
     let error = TcpStream::connect(address).expect_err("nobody listens");
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     let (send, receive) = std::sync::mpsc::channel();
@@ -56,7 +56,6 @@ pub fn shutdown_is_orderly(runtime: Runtime) {
     store.submit(RequestId(1), Arc::new(StoreOp::LoadUser { user }), &sink);
     let answer = receive.recv().expect("an answer");
     assert!(matches!(answer, Err(StoreError::Unavailable)), "{answer:?}");
-    drop((server, second));
     while events.recv_blocking().is_some() {}
 }
 
@@ -93,6 +92,7 @@ pub fn wrong_settings_are_named(runtime: Runtime) {
         Ok(_) => panic!("it starts"),
         Err(error) => error.to_string(),
     };
+    let any = "127.0.0.1:0".parse().expect("an address");
     let bare = || Server::builder().runtime(runtime);
     assert_eq!(name(bare().start()), "a server needs a domain");
     assert_eq!(
@@ -104,12 +104,21 @@ pub fn wrong_settings_are_named(runtime: Runtime) {
     let store = Arc::new(Memory::new());
     assert_eq!(
         name(bare().domain("localhost").store(store).start()),
-        "the domain \"localhost\" has no authenticator"
+        "the domain \"localhost\" has no authenticator: give the builder `accounts` or an `authenticator`"
     );
     assert_eq!(name(bare().domain("localhost").workers(0).start()), "a server has 1 to 1024 workers, not 0");
     assert_eq!(
-        name(bare().domain("localhost").start()),
-        "nobody can log in to the domain \"localhost\": it wants TLS, and the server has none"
+        name(bare().domain("localhost").listen(Listener::Clients, any).start()),
+        "nobody can log in to the domain \"localhost\": it wants TLS, and the server has none \
+         (give the builder `tls`, or the domain `plaintext(true)`)"
+    );
+    let account = |name| bare().domain("localhost").account(name, "secret");
+    let error = name(account("localhost").start());
+    assert!(error.starts_with("cannot make the account \"localhost\": "), "{error}");
+    let store = Arc::new(Memory::new());
+    assert_eq!(
+        name(account("romeo@localhost").store(store).start()),
+        "cannot make the account \"romeo@localhost\": the server has no accounts"
     );
     let server = start(runtime);
     let taken = address(&server);
@@ -206,7 +215,7 @@ pub async fn as_guest_of_a_runtime(runtime: Runtime) {
             online += 1;
         }
     }
-    let stream = server.connect_memory(Listener::Clients).expect("it runs");
+    let stream = server.connect_memory().expect("it runs");
     stream.send_all(crate::client::HEADER.as_bytes()).await.expect("the server reads");
     let mut bytes = [0; 64];
     assert!(stream.recv(&mut bytes).await.expect("the server answers") > 0);
@@ -215,7 +224,7 @@ pub async fn as_guest_of_a_runtime(runtime: Runtime) {
     server.shutdown().await;
     // And a server with threads of its own, spoken to from inside.
     let server = start(runtime);
-    let stream = server.connect_memory(Listener::Clients).expect("it runs");
+    let stream = server.connect_memory().expect("it runs");
     stream.send_all(crate::client::HEADER.as_bytes()).await.expect("the server reads");
     assert!(stream.recv(&mut bytes).await.expect("the server answers") > 0);
     drop(stream);

@@ -85,6 +85,11 @@ fn both_ways_of_tls() {
 }
 
 #[test]
+fn memory_needs_no_tls() {
+    secure::memory_needs_no_tls(Runtime::AsyncStd);
+}
+
+#[test]
 fn garbage_instead_of_tls() {
     secure::garbage_instead_of_tls(Runtime::AsyncStd);
 }

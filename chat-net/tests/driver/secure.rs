@@ -122,6 +122,25 @@ pub fn both_ways_of_tls(runtime: Runtime) {
     server.shutdown_blocking();
 }
 
+/// What stays inside the process counts as secured, whatever the network has to do first.
+pub fn memory_needs_no_tls(runtime: Runtime) {
+    let server = builder(runtime).domain("secret.localhost").tls(tls()).start().expect("it starts");
+    let header = HEADER.replace("to='localhost'", "to='secret.localhost'");
+    let (mut outside, mut inside) = (Client::connect(&server), Client::memory(&server));
+    outside.send(&header);
+    let features = outside.expect("</stream:features>");
+    assert!(features.contains("<starttls") && !features.contains("<mechanism"), "{features}");
+    inside.send(&header);
+    let features = inside.expect("</stream:features>");
+    assert!(
+        features.contains("<mechanism>PLAIN</mechanism>") && !features.contains("<starttls"),
+        "{features}"
+    );
+    inside.authenticate("romeo", "secret");
+    inside.expect("<success");
+    server.shutdown_blocking();
+}
+
 /// What is no TLS is told so, and closed.
 pub fn garbage_instead_of_tls(runtime: Runtime) {
     let server = start(runtime);
