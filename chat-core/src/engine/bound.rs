@@ -27,6 +27,8 @@ impl Engine {
         if let Some(session) = self.sessions.get_mut(conn) {
             session.ns = stream_ns;
         }
+        // Whatever was asked, its answers count.
+        self.close_overfull(seat.user);
     }
 
     /// An element that is no stanza: an extension's, or nobody's (RFC 6120 §4.9.3.24).

@@ -108,7 +108,8 @@ impl Resource {
         }
     }
 
-    /// Whether its queue of unacknowledged stanzas has outgrown its limits.
+    /// Whether its queue of unacknowledged stanzas has outgrown its limits. A session without connection may have a
+    /// quarter more: its connection was closed for a full queue, and the session is to wait for its client all the same.
     pub fn is_overfull(&self, cx: &Cx) -> bool {
         #[cfg(feature = "sim")]
         if cx.settings.has(crate::effect::Plant::NoLimit) {
@@ -117,6 +118,7 @@ impl Resource {
         let Some(sm) = &self.sm else { return false };
         let (stanzas, bytes) = sm.unacked();
         let limits = &cx.settings.limits;
-        stanzas > limits.unacked_stanzas_max as usize || bytes > limits.unacked_bytes_max as usize
+        let more = |max: u32| if self.conn.is_none() { max as usize / 4 * 5 } else { max as usize };
+        stanzas > more(limits.unacked_stanzas_max) || bytes > more(limits.unacked_bytes_max)
     }
 }
