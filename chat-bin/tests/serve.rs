@@ -3,6 +3,7 @@
 mod support;
 
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 
 use rustix::process::Signal;
 use support::raw::RawClient;
@@ -128,6 +129,24 @@ fn chat(args: &[&str]) -> std::process::Output {
         .current_dir(directory.path())
         .output()
         .expect("it runs")
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("bound");
+    socket.set_read_timeout(Some(PATIENCE)).expect("an option");
+    let told = || {
+        let mut buffer = [0; 256];
+        let read = socket.recv(&mut buffer).expect("told");
+        String::from_utf8_lossy(&buffer[..read]).trim_end().to_owned()
+    };
+    let path = path.to_str().expect("a text").to_owned();
+    let mut server = TestServer::start_with(directory, &[], &[("NOTIFY_SOCKET", &path)]);
+    assert_eq!(told(), "READY=1");
+    server.terminate();
+    assert_eq!(told(), "STOPPING=1");
 }
 
 #[test]

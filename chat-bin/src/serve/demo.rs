@@ -64,6 +64,8 @@ fn password() -> Result<Zeroizing<String>, Failure> {
 
 /// What a person needs to log in.
 pub(super) struct Welcome<'a> {
+    /// As it was called.
+    pub program: &'a str,
     pub accounts: &'a [DemoAccount],
     /// STARTTLS.
     pub clients: &'a [SocketAddr],
@@ -80,14 +82,15 @@ impl Welcome<'_> {
         let mut line = |name: &str, value: &str| {
             let _ = writeln!(text, "  {name:<12} {value}");
         };
+        let width = self.accounts.iter().map(|account| account.jid.as_str().len()).max().unwrap_or(0);
         for account in self.accounts {
-            line("account", &format!("{}   password {}", account.jid, &*account.password));
+            line("account", &format!("{:width$}   password {}", account.jid.as_str(), &*account.password));
         }
-        for address in self.clients {
-            line("server", &format!("{address}   (STARTTLS)"));
-        }
-        for address in self.clients_tls {
-            line("server", &format!("{address}   (direct TLS)"));
+        for (addresses, how) in [(self.clients, "STARTTLS"), (self.clients_tls, "direct TLS")] {
+            let all: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            if !all.is_empty() {
+                line("server", &format!("{}   ({how})", all.join(" or ")));
+            }
         }
         if let Some(fingerprint) = self.fingerprint {
             line(
@@ -99,9 +102,11 @@ impl Welcome<'_> {
             line("", first);
             line("", second);
         }
-        text.push_str(
-            "\nThe passwords are shown this once. chat user passwd NAME sets another, chat user add NAME makes more\n\
-             accounts, and chat check shows all settings. Stop the server with Ctrl-C.\n\n",
+        let _ = write!(
+            text,
+            "\nThe passwords are shown this once; to set another one, and to make more accounts:\n\n  \
+             {0} user passwd NAME\n  {0} user add NAME\n\nStop the server with Ctrl-C.\n\n",
+            self.program
         );
         text
     }

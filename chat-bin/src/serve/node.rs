@@ -90,7 +90,10 @@ impl Node {
             tracing::info!(accounts = names.join(" "), "demo accounts made");
             let fingerprint = self.tls.summary().fingerprint;
             let fingerprint = self.watch.certificates.self_signed.then_some(fingerprint.as_str());
-            let welcome = Welcome { accounts, clients: &clients, clients_tls: &clients_tls, fingerprint };
+            // From a checkout it is not in the search path.
+            let program = std::env::args().next().unwrap_or_else(|| "chat".to_owned());
+            let (clients, clients_tls) = (&clients, &clients_tls);
+            let welcome = Welcome { program: &program, accounts, clients, clients_tls, fingerprint };
             // To stderr: passwords have no place in the log.
             let _ = std::io::stderr().write_all(welcome.text().as_bytes());
         }

@@ -22,8 +22,9 @@ use crate::Failure;
 /// What load balancers and `chat healthcheck` ask for.
 pub const HEALTH_CHECK: &str = "/health-check";
 
-/// Connections at a time; more wait in the backlog. Balancers hold one or two each.
-const CONNECTIONS_MAX: usize = 256;
+/// Connections at a time; more wait in the backlog. Balancers hold one or two each; the rest is room for those who hold
+/// connections open on purpose, which costs them one new connection in five seconds for each place.
+const CONNECTIONS_MAX: usize = 1_024;
 /// From the connection to the end of the answer. Nobody who asks for health takes longer.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the head of the request.

@@ -37,7 +37,7 @@ pub fn import(config: &Config, what: &Import) -> Result<(), Failure> {
     let opened = store::open(config, Opener::Command)?;
     let options = options(config, what);
     let read = Arc::new(AtomicU64::new(0));
-    let input = BufReader::with_capacity(64 * 1024, Counted { input, read: read.clone() });
+    let input = BufReader::with_capacity(4 * 1024, Counted { input, read: read.clone() });
     let mut progress = Progress::new(bytes, read);
     let lines = input.split(b'\n');
     let report =

@@ -29,6 +29,7 @@ pub struct TestServer {
     pub directory: TempDir,
     /// Settings, `section.key` and value, as for `--set`.
     settings: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
     log: Log,
     /// Where clients connect with STARTTLS.
@@ -52,6 +53,15 @@ impl TestServer {
 
     /// The same in a directory that holds what the settings name, certificates perhaps.
     pub fn start_in(directory: TempDir, settings: &[(&str, &str)]) -> TestServer {
+        TestServer::start_with(directory, settings, &[])
+    }
+
+    /// The same with an environment, which is empty otherwise.
+    pub fn start_with(
+        directory: TempDir,
+        settings: &[(&str, &str)],
+        environment: &[(&str, &str)],
+    ) -> TestServer {
         let any = "127.0.0.1:0";
         let own = [("listen.c2s", any), ("listen.c2s_tls", any), ("listen.web", any), ("log.format", "json")];
         let settings = own.iter().chain(settings).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
@@ -59,6 +69,7 @@ impl TestServer {
         let mut server = TestServer {
             directory,
             settings: settings.collect(),
+            environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             child: None,
             log: Log::default(),
             c2s: nowhere,
@@ -108,10 +119,10 @@ impl TestServer {
         }
     }
 
-    /// The program in this server's directory, with its settings and nothing else in the environment.
+    /// The program in this server's directory, with its settings and environment.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chat"));
-        command.args(args).env_clear().current_dir(self.directory.path());
+        command.args(args).env_clear().envs(self.environment.clone()).current_dir(self.directory.path());
         for (key, value) in &self.settings {
             command.args(["--set", &format!("{key}={value}")]);
         }
