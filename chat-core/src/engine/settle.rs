@@ -134,7 +134,12 @@ impl Engine {
                 continue;
             }
             let ephemeral = user.ephemeral;
+            let conns: Vec<ConnId> = user.resources.iter().filter_map(|r| r.conn).collect();
             let Some((promise, bytes)) = self.cx.wires.to_row(conn, msg) else { continue };
+            // One row stands for all to whom the message is promised.
+            for other in conns.into_iter().filter(|_| promise.shared) {
+                self.cx.wires.to_row(other, msg);
+            }
             if ephemeral {
                 self.cx.settled(promise.settle);
             } else {

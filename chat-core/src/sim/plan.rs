@@ -183,7 +183,8 @@ impl Draw<'_> {
             limits.unacked_bytes_max = limits.outbox_bytes_max / 2;
         }
         if self.one_in(4) {
-            limits.rate_bytes_per_second = self.between(1_000, 8_000) as u32;
+            // Slow enough to be felt, fast enough for a burst to be paid off before the end is judged.
+            limits.rate_bytes_per_second = self.between(8_000, 32_000) as u32;
         }
         if self.one_in(4) {
             limits.spool_messages_per_user_max = self.between(2, 30) as u32;

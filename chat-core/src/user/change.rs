@@ -56,7 +56,8 @@ pub fn inbound(user: &mut User, stanza: &Stanza<'_>, cx: &mut Cx) {
         return;
     }
     let stanza = stamped(stanza, contact.as_str(), Some(user.jid.as_str()), None);
-    enqueue(user, Change::Inbound { kind, contact, stanza }, cx);
+    let seen = user.is_available();
+    enqueue(user, Change::Inbound { kind, contact, stanza, seen }, cx);
 }
 
 /// The account is gone: each contact learns that the subscriptions are (XEP-0077 §3.2, as if the user had removed every
@@ -163,7 +164,7 @@ fn plan(user: &User, change: &Change, limits: &Limits) -> Result<Option<Next>, S
         Change::Outbound { kind, contact, .. } => {
             (contact, subscription::outbound(user.roster.subscription(contact.as_str()), *kind).next, b"")
         }
-        Change::Inbound { kind, contact, stanza } => {
+        Change::Inbound { kind, contact, stanza, .. } => {
             let next = subscription::inbound(user.roster.subscription(contact.as_str()), *kind).next;
             (contact, next, stanza)
         }

@@ -131,6 +131,9 @@ pub enum Change {
         contact: BareJid,
         /// The stanza to deliver, from the contact's bare JID to the user's.
         stanza: Arc<[u8]>,
+        /// A resource of the user was available when it arrived; else the contact's presence, which follows a
+        /// `subscribed`, went to nobody.
+        seen: bool,
     },
     /// Presence of a contact that came behind a subscription stanza of the same contact, which it must not overtake
     /// (RFC 6120 §10.1): no change at all, only its turn.

@@ -31,10 +31,14 @@ pub(super) fn enact(user: &mut User, next: Option<Next>, change: Change, cx: &mu
             become_next(user, next);
             follow(user, &outcome, kind, &contact, &stanza, cx);
         }
-        Change::Inbound { kind, contact, stanza } => {
+        Change::Inbound { kind, contact, stanza, seen } => {
             let outcome = subscription::inbound(user.roster.subscription(contact.as_str()), kind);
             become_next(user, next);
             follow(user, &outcome, kind, &contact, &stanza, cx);
+            // Somebody came while it was being stored, and did not ask for the presence of this contact.
+            if kind == Kind::Subscribed && !seen && user.is_available() {
+                post_own(user, PresenceType::Probe, &contact, cx);
+            }
         }
         Change::Presence { from, stanza } => {
             to_available(user, cx, &stanza, Urgency::CanWait(from.as_str()));
