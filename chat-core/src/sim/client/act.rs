@@ -123,6 +123,11 @@ impl Client {
 
     /// Broadcasts its presence, with a status that it never had before.
     pub(in crate::sim) fn say_presence(&mut self, hands: &mut Hands<'_>) {
+        if self.status.is_none() {
+            // Who was unavailable knows nothing of the others, and is told everything now. The echo of its own
+            // `unavailable` may never come: an inactive client gets only the last presence of each.
+            self.view.clear();
+        }
         self.statuses += 1;
         let status = self.number as u32 * 100_000 + self.statuses;
         self.status = Some(status);
