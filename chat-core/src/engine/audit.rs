@@ -34,8 +34,9 @@ impl Engine {
             for r in &user.resources {
                 let Some(sm) = &r.sm else { continue };
                 let (unacked, bytes) = sm.unacked();
-                if unacked > limits.unacked_stanzas_max as usize + 64
-                    || bytes > limits.unacked_bytes_max as usize + one
+                // A session without connection may have a quarter more (`Resource::is_overfull`).
+                if unacked > limits.unacked_stanzas_max as usize / 4 * 5 + 64
+                    || bytes > limits.unacked_bytes_max as usize / 4 * 5 + one
                 {
                     return Err(format!(
                         "{jid}/{} has {unacked} stanzas, {bytes} bytes unacknowledged",

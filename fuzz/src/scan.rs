@@ -1,0 +1,169 @@
+//! What the scan accepts is what another parser accepts, is written and read again unchanged, and can be passed on.
+//!
+//! Owns: the target `scan`, and what another parser thinks. Not here: where an element ends (`framing`).
+
+use chat_core::xml::element::Attr;
+use chat_core::xml::write::{forwarded, forwarded_ns};
+use chat_core::xml::{
+    Element, FrameKind, Framer, Head, Node, ScanLimits, Stamp, Step, StreamNs, XmlFault, ns, parse_header,
+    scan as scan_stanza,
+};
+use rxml::Parse;
+
+use Opinion::Judged;
+
+/// The bytes are one element: of a stream between client and server, and as a document of its own.
+pub fn scan(data: &[u8]) {
+    let _ = parse_header(data);
+    on_a_stream(data);
+    as_a_document(data);
+}
+
+fn wide() -> ScanLimits {
+    ScanLimits { depth_max: u16::MAX, attributes_max: u16::MAX }
+}
+
+fn on_a_stream(data: &[u8]) {
+    let stream = StreamNs::client();
+    let Ok(view) = scan_stanza(data, &stream, &wide()) else { return };
+    let tree = Element::of(&view);
+    assert!(tree.is(view.name(), view.ns()));
+    let heads = [
+        ("to", view.to()),
+        ("from", view.from()),
+        ("id", view.id()),
+        ("type", view.type_()),
+        ("xml:lang", view.lang()),
+    ];
+    for (name, value) in heads {
+        assert_eq!(tree.attr(name), value.as_deref(), "{name}");
+    }
+    let seen: Vec<_> = view.children().map(|c| (c.name, c.ns)).collect();
+    let there: Vec<_> = tree.children().map(|c| (c.name.as_str(), c.ns.as_str())).collect();
+    assert_eq!(seen, there, "the view and the tree have the same children");
+    // Parse and write undo each other.
+    assert_eq!(Element::parse(&tree.to_bytes(), &StreamNs::none()).as_ref(), Ok(&tree));
+    let mut written = Vec::new();
+    tree.write(ns::CLIENT, &mut written);
+    assert_eq!(Element::parse(&written, &stream).as_ref(), Ok(&tree));
+    // It is exactly one frame.
+    let mut framer = Framer::default();
+    assert_eq!(framer.push(b"<s>"), Ok(Step::Frame { kind: FrameKind::Header, end: 3 }));
+    assert_eq!(framer.push(data), Ok(Step::Frame { kind: FrameKind::Element, end: data.len() }));
+    for xmlns in [None, Some(ns::CLIENT)] {
+        let delay = b"<delay xmlns='urn:xmpp:delay' stamp='1'/>";
+        for append in [&b""[..], delay] {
+            let stamp =
+                Stamp { to: Head::Set("a<&'\"\n"), from: Head::Remove, xmlns, append, ..Stamp::default() };
+            passed_on(&view, &stamp, &tree);
+        }
+    }
+}
+
+/// Passing on changes the head, and nothing inside.
+fn passed_on(view: &chat_core::xml::StanzaView<'_>, stamp: &Stamp<'_>, tree: &Element) {
+    let bytes = forwarded(view, stamp);
+    let again = scan_stanza(&bytes, &forwarded_ns(stamp), &wide()).expect("what is passed on can be read");
+    assert_eq!((again.to().as_deref(), again.from()), (Some("a<&'\"\n"), None));
+    let (mut expected, found) = (tree.clone(), Element::of(&again));
+    expected.set_attr("to", "a<&'\"\n");
+    expected.remove_attr("from");
+    if !stamp.append.is_empty() {
+        expected.push_child(Element::new("delay", "urn:xmpp:delay").with_attr("stamp", "1"));
+    }
+    // A stanza between servers arrives at a client as one between clients; what is inside follows.
+    if view.ns() == ns::CLIENT || !ns::is_content(view.ns()) {
+        assert_eq!(sorted(found), sorted(expected));
+    } else {
+        assert_eq!(found.ns, ns::CLIENT);
+    }
+}
+
+/// What `rxml` cannot judge is left out: a lone carriage return (it refuses most values with one, and keeps some that
+/// should become a line feed), white space around a document, names that only the fifth edition of XML allows, and a
+/// default namespace that is declared twice.
+fn as_a_document(data: &[u8]) {
+    let mut data: Vec<u8> = data.iter().copied().filter(|b| *b != b'\r').collect();
+    while data.last().is_some_and(|b| b" \t\n".contains(b)) {
+        data.pop();
+    }
+    let ours = Element::parse(&data, &StreamNs::none());
+    let Judged(theirs) = other_opinion(&data) else { return };
+    match (&ours, &theirs) {
+        (Err(XmlFault::NotWellFormed("an attribute twice")), Some(_)) => return,
+        // The limits of the scan are ours alone.
+        (Err(XmlFault::Policy(_)), _) => return,
+        (Err(XmlFault::NotWellFormed(_) | XmlFault::UnboundPrefix), Some(_)) if !is_old(&data) => return,
+        _ => {}
+    }
+    let (ours, theirs) = (ours.map(sorted), theirs.map(sorted));
+    assert_eq!(ours.as_ref().ok(), theirs.as_ref(), "{:?} of {:?}", ours, String::from_utf8_lossy(&data));
+}
+
+/// Whether all characters could be in a name of XML's fourth edition as well as of its fifth, or in neither: what is
+/// left is ASCII and a few letters.
+fn is_old(data: &[u8]) -> bool {
+    std::str::from_utf8(data).is_ok_and(|text| text.chars().all(|c| c.is_ascii() || "éüß×÷".contains(c)))
+}
+
+/// What another parser says.
+enum Opinion {
+    /// What it makes of a document, if it accepts it.
+    Judged(Option<Element>),
+    /// Names are in it of which it knows other rules.
+    Abstained,
+}
+
+/// What `rxml` makes of a document.
+fn other_opinion(bytes: &[u8]) -> Opinion {
+    if bytes.last() != Some(&b'>') {
+        // It takes a reference to white space behind the root for white space.
+        return Judged(None);
+    }
+    let (mut parser, mut rest) = (rxml::Parser::new(), bytes);
+    let (mut open, mut root): (Vec<Element>, _) = (Vec::new(), None);
+    loop {
+        match parser.parse(&mut rest, true) {
+            Ok(None) => return Judged(root),
+            Err(_) | Ok(Some(rxml::Event::XmlDeclaration(..))) => return Judged(None),
+            Ok(Some(rxml::Event::StartElement(_, (ns, name), attrs))) => {
+                let mut names = attrs.iter().map(|((_, name), _)| name.as_str()).chain([name.as_str()]);
+                if names.any(|name| !is_old(name.as_bytes())) {
+                    return Opinion::Abstained;
+                }
+                let mut element = Element::new(name.as_str(), ns.as_str());
+                element.attrs = attrs
+                    .iter()
+                    .map(|((ns, name), value)| Attr {
+                        name: name.as_str().into(),
+                        ns: ns.as_str().into(),
+                        value: value.as_str().into(),
+                    })
+                    .collect();
+                open.push(element);
+            }
+            Ok(Some(rxml::Event::EndElement(_))) => {
+                let Some(element) = open.pop() else { return Judged(None) };
+                match open.last_mut() {
+                    Some(parent) => parent.push_child(element),
+                    None => root = Some(element),
+                }
+            }
+            Ok(Some(rxml::Event::Text(_, text))) => match open.last_mut() {
+                Some(parent) => parent.push_text(&text),
+                None => return Judged(None),
+            },
+        }
+    }
+}
+
+/// Attributes in an order of their own.
+fn sorted(mut element: Element) -> Element {
+    element.attrs.sort_by(|a, b| (&a.ns, &a.name).cmp(&(&b.ns, &b.name)));
+    for node in &mut element.nodes {
+        if let Node::Element(child) = node {
+            *child = sorted(std::mem::replace(child, Element::new("x", "")));
+        }
+    }
+    element
+}
