@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::base::ConnId;
-use crate::effect::{ResourceId, SettleTo};
+use crate::effect::SettleTo;
 use crate::ext::Handle;
 use crate::jid::{self, JidRef};
 use crate::session::Seat;
@@ -27,7 +27,8 @@ impl Engine {
         if let Some(session) = self.sessions.get_mut(conn) {
             session.ns = stream_ns;
         }
-        // Whatever was asked, its answers count.
+        // Whatever it was, it waits to be settled, and its answers count.
+        self.check_unsettled(conn, seat);
         self.close_overfull(seat.user);
     }
 
@@ -101,13 +102,12 @@ impl Engine {
         };
         let stanza = Stanza { view, kind, from: from.as_ref(), to };
         self.on_client_stanza(seat, &stanza, lang, settle);
-        self.check_unsettled(conn, seat.resource, seat);
     }
 
     /// A client that sends more than can be made safe waits (docs/ARCHITECTURE.md).
-    fn check_unsettled(&mut self, conn: ConnId, resource: ResourceId, seat: Seat) {
+    fn check_unsettled(&mut self, conn: ConnId, seat: Seat) {
         let Some(user) = self.users.get_mut(seat.user) else { return };
-        let Some(sm) = user.resource(resource).and_then(|r| r.sm.as_ref()) else { return };
+        let Some(sm) = user.resource(seat.resource).and_then(|r| r.sm.as_ref()) else { return };
         let (stanzas, bytes) = sm.unsettled();
         let limits = &self.cx.settings.limits;
         if (stanzas >= limits.unsettled_stanzas_max || bytes >= limits.unsettled_bytes_max)

@@ -145,3 +145,26 @@ fn who_sends_more_than_can_be_made_safe_waits() {
         assert!(mark.held() < 64 * KIB, "{}", mark.held());
     }
 }
+
+/// Stanzas that are refused at once stand behind one that is not settled, and count like any other.
+#[test]
+fn refused_stanzas_wait_to_be_settled_in_turn() {
+    for refused in ["<message to='a@@b' id='1'/>", "<iq type='order' id='1'/>"] {
+        let mut yard = Yard::with(|s| s.limits.store_timeout = Span::secs(3_600));
+        yard.shop.account("juliet");
+        let (romeo, _) = yard.login_sm("romeo", "orchard");
+        yard.shop.mood = Mood::Silent;
+        yard.send(romeo, "<message to='juliet@localhost' id='1'><body>a</body></message>");
+        let mut sent = 1;
+        while yard.clients[romeo].reading {
+            yard.send(romeo, refused);
+            sent += 1;
+            assert!(sent < 1_000, "{refused}: reading never paused");
+        }
+        assert_eq!(sent, yard.limits().unsettled_stanzas_max, "{refused}");
+        yard.shop.mood = Mood::Well;
+        yard.pass(Span::secs(5));
+        yard.send(romeo, "<r xmlns='urn:xmpp:sm:3'/>");
+        assert_eq!((yard.clients[romeo].h, yard.clients[romeo].reading), (sent, true), "{refused}");
+    }
+}
