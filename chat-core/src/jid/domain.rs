@@ -62,6 +62,10 @@ fn prepare_host_name(text: &str) -> Result<String, JidError> {
     // The ASCII form is written only where it differs.
     let wire = if ascii.is_empty() { unicode.as_str() } else { ascii.strip_suffix('.').unwrap_or(&ascii) };
     check_length(Part::Domain, &unicode)?;
+    // What is decoded is not encoded once more (RFC 5890 §2.3.2.1): preparing it again would have to undo that, too.
+    if unicode.split('.').any(|label| label.starts_with("xn--")) {
+        return Err(BAD_DOMAIN);
+    }
     if wire.split('.').any(|label| !matches!(label.len(), 1..=LABEL_BYTES_MAX)) {
         return Err(BAD_DOMAIN);
     }

@@ -291,6 +291,7 @@ fn domains() {
         ("\u{2603}.example", Ok("\u{2603}.example")),
         ("xn--n3h.example", Ok("\u{2603}.example")),
         ("xn--", bad),
+        ("xn--xn--gpstllllllllllllll-4g4f4ffa.example", bad),
         ("xn--a", bad),
         ("xn--abc-.example", bad),
         ("a\u{FF20}b", bad),
