@@ -225,9 +225,14 @@ impl Element {
     /// Writes the element with more elements, already written, behind what it contains. Without a known default
     /// namespace around it, it declares its own in any case.
     pub(super) fn write_with(&self, parent_ns: Option<&str>, append: &[u8], out: &mut dyn Sink) {
+        // The namespace of `xml:` cannot be a default one (Namespaces in XML 1.0 §3): such an element has the prefix, and
+        // for what is inside nothing changes.
+        let (prefix, inner): (&[u8], _) =
+            if self.ns == ns::XML { (b"xml:", parent_ns) } else { (b"", Some(self.ns.as_str())) };
         out.put(b"<");
+        out.put(prefix);
         out.put(self.name.as_bytes());
-        if Some(self.ns.as_str()) != parent_ns {
+        if inner != parent_ns {
             put_attr(out, "xmlns", &self.ns);
         }
         for (i, attr) in self.attrs.iter().enumerate() {
@@ -239,12 +244,13 @@ impl Element {
         out.put(b">");
         for node in &self.nodes {
             match node {
-                Node::Element(child) => child.write_with(Some(&self.ns), b"", out),
+                Node::Element(child) => child.write_with(inner, b"", out),
                 Node::Text(text) => escape_text(out, text),
             }
         }
         out.put(append);
         out.put(b"</");
+        out.put(prefix);
         out.put(self.name.as_bytes());
         out.put(b">");
     }

@@ -84,3 +84,16 @@ fn the_deepest_tree_fits_the_stack() {
     assert_eq!(out.len(), text.len() - "<a></a>".len() + "<a/>".len());
     assert!(Element::parse(format!("<a>{text}</a>").as_bytes(), &StreamNs::client()).is_err());
 }
+
+/// The namespace of `xml:` cannot be declared as a default one; what is inside keeps the one around.
+#[test]
+fn an_element_of_the_xml_namespace_is_written_with_its_prefix() {
+    let text = "<message><xml:a xml:lang='en'><b/><xml:c/></xml:a></message>";
+    let tree = parse(text);
+    let mut out = Vec::new();
+    tree.write(CLIENT, &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), text);
+    assert_eq!(Element::parse(&tree.to_bytes(), &StreamNs::none()).unwrap(), tree);
+    let alone = parse("<xml:a><b xmlns=''/></xml:a>");
+    assert_eq!(alone.to_bytes(), b"<xml:a><b/></xml:a>");
+}
