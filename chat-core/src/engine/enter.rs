@@ -22,9 +22,26 @@ impl Engine {
             None => self.load(bare.as_ref()),
         };
         let Some(user) = self.users.get_mut(id) else { return };
-        match &mut user.record {
-            Record::Loading(waiting) => waiting.push_back(Parked::Bind(conn, request)),
-            Record::Ready => self.bind_now(id, conn, &request),
+        let Record::Loading(waiting) = &mut user.record else {
+            return self.bind_now(id, conn, &request);
+        };
+        // More than will get one need not wait; nor do those whose connection is gone meanwhile.
+        let limit = usize::from(self.cx.settings.limits.resources_per_user_max).min(RESOURCES_MAX);
+        let sessions = &mut self.sessions;
+        waiting.retain(|parked| match parked {
+            Parked::Bind(conn, _) => {
+                sessions.get_mut(*conn).is_some_and(|s| matches!(s.phase, Phase::Entering))
+            }
+            Parked::Stanza(_) => true,
+        });
+        if waiting.iter().filter(|parked| matches!(parked, Parked::Bind(..))).count() < limit {
+            return waiting.push_back(Parked::Bind(conn, request));
+        }
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.phase = Phase::Ready;
+            session.holds.answer = false;
+            refuse_bind(conn, &mut self.cx, &request.id, &full());
+            self.released.push(conn);
         }
     }
 
@@ -43,10 +60,8 @@ impl Engine {
         let same = user.resources.iter().position(|r| r.name == name);
         let limit = usize::from(self.cx.settings.limits.resources_per_user_max).min(RESOURCES_MAX);
         if same.is_none() && user.resources.len() >= limit {
-            // §7.7.2.3.
             session.phase = Phase::Ready;
-            let error = StanzaError::new(Condition::ResourceConstraint, ErrorType::Wait);
-            return refuse_bind(conn, &mut self.cx, &request.id, &error);
+            return refuse_bind(conn, &mut self.cx, &request.id, &full());
         }
         if let Some(index) = same {
             // §7.7.2.2: the newer session wins, as users expect whose old connection is dead without knowing it.
@@ -76,4 +91,9 @@ impl Engine {
         write_bound(&mut self.cx.wires.sink(conn), &request.id, &jid);
         self.cx.event(Event::Bound { jid, peer });
     }
+}
+
+/// The user has as many resources as it may (RFC 6120 §7.7.2.3).
+fn full() -> StanzaError {
+    StanzaError::new(Condition::ResourceConstraint, ErrorType::Wait)
 }

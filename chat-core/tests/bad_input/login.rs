@@ -224,6 +224,29 @@ fn registration_floods_are_bounded() {
     }
 }
 
+/// The same while the user's record is being loaded: whoever is one too many is told so at once, and who has gone does
+/// not count.
+#[test]
+fn only_so_many_wait_for_a_resource() {
+    let mut yard = Yard::new();
+    yard.shop.account("romeo");
+    let max = usize::from(yard.limits().resources_per_user_max);
+    let crowd: Vec<usize> = (0..max + 10).map(|_| yard.authenticated("romeo")).collect();
+    yard.shop.mood = crate::shop::Mood::Silent;
+    for (i, c) in crowd.iter().enumerate() {
+        yard.send(*c, &bind(&format!("r{i}")));
+        let refused = yard.take(*c).contains("<error type='wait'><resource-constraint ");
+        assert_eq!(refused, i >= max, "{i}");
+    }
+    yard.cut(crowd[0]);
+    yard.send(crowd[max], &bind("another"));
+    assert_eq!(yard.take(crowd[max]), "", "it waits");
+    yard.shop.mood = crate::shop::Mood::Well;
+    yard.pass(Span::secs(3));
+    assert_eq!(yard.census().resources, max);
+    assert!(yard.take(crowd[max]).contains("<jid>romeo@localhost/another</jid>"));
+}
+
 /// `resources_per_user_max` (§7.7.2.3), and no way to have more by binding twice.
 #[test]
 fn a_user_has_only_so_many_resources() {
