@@ -7,7 +7,7 @@ use std::os::unix::net::UnixDatagram;
 
 use rustix::process::Signal;
 use support::raw::RawClient;
-use support::{PATIENCE, TestServer, http};
+use support::{PATIENCE, TestServer, http, put};
 
 const PLAINTEXT: (&str, &str) = ("c2s.allow_plaintext", "true");
 
@@ -177,4 +177,33 @@ fn domains_differ() {
     let members = features("chat.example");
     assert!(members.contains("<mechanism>SCRAM-SHA-512</mechanism>"), "{members}");
     assert!(members.contains("iq-register") && !members.contains("ANONYMOUS"), "{members}");
+}
+
+#[test]
+fn a_domain_has_limits_and_extensions_of_its_own() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = "domains = [\"chat.example\", \"small.example\"]\n\
+                c2s.allow_plaintext = true\n\
+                [domain.\"small.example\"]\n\
+                limits.stanza_bytes_max = 10_240\n\
+                limits.resume_timeout_max = \"30s\"\n\
+                extensions.disabled = [\"xep0199\"]\n";
+    put(&directory.path().join("chat.toml"), file);
+    let server = TestServer::start_in(directory, &[("net.workers", "2")]);
+    for (domain, pong, resumable, stays) in [
+        ("chat.example", "type='result' id='ping'", "max='600'", true),
+        ("small.example", "<service-unavailable", "max='30'", false),
+    ] {
+        let jid = format!("juliet@{domain}");
+        server.add_user(&jid, "secret");
+        let mut client = RawClient::log_in(server.c2s, &jid, "secret", "balcony");
+        client.send(&format!("<iq type='get' id='ping' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>"));
+        client.read_until(pong);
+        client.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+        let enabled = client.read_until("resume='true' max=") + &client.read_until("/>");
+        assert!(enabled.contains(resumable), "{enabled}");
+        let text = "x".repeat(12_000);
+        client.send(&format!("<message to='{jid}/balcony' id='long'><body>{text}</body></message>"));
+        client.read_until(if stays { "</body></message>" } else { "<policy-violation" });
+    }
 }

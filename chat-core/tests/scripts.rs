@@ -3,8 +3,10 @@
 //!
 //! ```text
 //! # a comment
-//! option workers=2                     before anything else: workers, registration, anonymous
-//! account romeo secret                 an account of the store
+//! option workers=2                     before anything else: workers, registration, anonymous, limits
+//! option example.org resources=1       the same for the second domain alone, which has the first one's limits else
+//! account romeo secret                 an account of the store, at localhost
+//! account romeo@example.org secret     the same at the second domain
 //! connect romeo                        a connection that has sent nothing
 //! login romeo@localhost/orchard        a connection, logged in with PLAIN, the resource bound
 //! login romeo@localhost/orchard sm     the same with stream management (resumable)

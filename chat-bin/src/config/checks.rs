@@ -32,7 +32,6 @@ pub(crate) fn check(values: &Values, sources: &Sources, broken: &BTreeSet<&'stat
     rules.cluster();
     rules.siblings();
     rules.listeners();
-    rules.limits();
     let served = rules.view.texts("domains");
     let own = values.domains();
     let unknown = own.iter().filter(|d| !served.iter().any(|s| s == *d));
@@ -52,6 +51,7 @@ pub(crate) fn check(values: &Values, sources: &Sources, broken: &BTreeSet<&'stat
         rules.view.domain = domain;
         rules.tls();
         rules.auth();
+        rules.limits();
     }
     // Domains that share a faulty setting report it once.
     let mut once: Vec<ConfigError> = Vec::new();
@@ -157,7 +157,14 @@ impl Rules<'_> {
             ("limits.stanza_bytes_unauthenticated_max", "limits.stanza_bytes_max"),
             ("limits.spool_after", "limits.store_timeout"),
         ] {
-            if self.view.int(small) > self.view.int(large) {
+            if self.view.int(small) <= self.view.int(large) {
+                continue;
+            }
+            // The one that somebody wrote last is to be mended.
+            if self.view.strength(large) > self.view.strength(small) {
+                let at_least = &self.view.given(small).value;
+                self.error(&[large, small], &format!("must not be less than {small}, {at_least}"));
+            } else {
                 let at_most = &self.view.given(large).value;
                 self.error(&[small, large], &format!("must not be more than {large}, {at_most}"));
             }

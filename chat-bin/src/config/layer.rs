@@ -40,7 +40,8 @@ impl Layer {
         let domain = match domain.map(|d| (d, read_domain(d))) {
             None => None,
             Some(_) if setting.scope != Scope::Domain => {
-                return self.error(origin, format!("{shown}: {key} cannot differ between domains"));
+                let because = setting.because.map(|why| format!(": {why}")).unwrap_or_default();
+                return self.error(origin, format!("{shown}: {key} cannot differ between domains{because}"));
             }
             Some((_, Some(domain))) => Some(domain),
             Some((d, None)) => return self.error(origin, format!("{shown}: {d:?} is not a domain")),

@@ -73,6 +73,11 @@ fn sections() -> Vec<(&'static str, Vec<&'static Setting>)> {
 
 /// The explanation and, where it is not obvious, what is accepted.
 fn meaning(s: &Setting) -> String {
+    let because = s.because.map(|why| format!(" The same for all domains: {why}.")).unwrap_or_default();
+    format!("{}{because}", what_it_does(s))
+}
+
+fn what_it_does(s: &Setting) -> String {
     match s.kind {
         Kind::Int { .. }
         | Kind::Bytes { .. }

@@ -38,12 +38,6 @@ pub struct Config {
     pub log: Log,
     /// What is allowed but looks like a slip: worth a warning.
     pub notes: Vec<String>,
-    /// CA (PEM) of client certificates for EXTERNAL.
-    pub client_ca: Option<PathBuf>,
-    /// Extensions left out, as `xep0280`.
-    pub extensions_disabled: Vec<String>,
-    /// The engine's limits.
-    pub limits: Limits,
     common: DomainConfig,
     by_domain: BTreeMap<String, DomainConfig>,
     values: Values,
@@ -153,6 +147,12 @@ pub struct DomainConfig {
     pub registration_enabled: bool,
     /// Whether clients may log in without TLS.
     pub allow_plaintext: bool,
+    /// CA (PEM) of client certificates for EXTERNAL.
+    pub client_ca: Option<PathBuf>,
+    /// Extensions left out, as `xep0280`.
+    pub extensions_disabled: Vec<String>,
+    /// The engine's limits. Those that cannot differ are the same for all domains.
+    pub limits: Limits,
 }
 
 /// How users of a domain log in.
@@ -267,9 +267,6 @@ impl Config {
                 level: view.text("log.level").to_owned(),
             },
             notes,
-            client_ca: view.path_or_none("auth.client_ca").cloned(),
-            extensions_disabled: view.texts("extensions.disabled").to_vec(),
-            limits: limits(view),
             common: DomainConfig::build(view),
             by_domain: domains
                 .iter()
@@ -388,6 +385,9 @@ impl DomainConfig {
             tls,
             registration_enabled: view.bool("registration.enabled"),
             allow_plaintext: view.bool("c2s.allow_plaintext"),
+            client_ca: view.path_or_none("auth.client_ca").cloned(),
+            extensions_disabled: view.texts("extensions.disabled").to_vec(),
+            limits: limits(view),
         }
     }
 }

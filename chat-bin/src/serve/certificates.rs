@@ -21,6 +21,8 @@ pub(super) struct Certificates {
     default: Source,
     by_domain: Vec<(String, TlsFiles)>,
     client_ca: Option<PathBuf>,
+    /// Of domains with another one, or with none.
+    client_ca_by_domain: Vec<(String, Option<PathBuf>)>,
     /// Whether the node has signed [`Certificates::default`] itself.
     pub(super) self_signed: bool,
 }
@@ -40,7 +42,12 @@ impl Certificates {
             tls.map(|tls| (domain.clone(), tls))
         };
         let by_domain: Vec<_> = config.domains.iter().filter_map(own).collect();
-        let client_ca = config.client_ca.clone();
+        let client_ca = config.common().client_ca.clone();
+        let own_ca = |domain: &String| {
+            let own = config.for_domain(domain).client_ca.clone();
+            (own != client_ca).then(|| (domain.clone(), own))
+        };
+        let client_ca_by_domain = config.domains.iter().filter_map(own_ca).collect();
         // A client that names no domain is shown one that exists, rather than one that was made up.
         let all_have_their_own = by_domain.len() == config.domains.len();
         let named =
@@ -56,7 +63,7 @@ impl Certificates {
                 own_certificate(&without, directory)?
             }
         };
-        Ok(Certificates { default, by_domain, client_ca, self_signed })
+        Ok(Certificates { default, by_domain, client_ca, client_ca_by_domain, self_signed })
     }
 
     /// Reads the files.
@@ -73,10 +80,16 @@ impl Certificates {
         for (domain, files) in &self.by_domain {
             tls = tls.with_domain(domain, read(files)?);
         }
-        match &self.client_ca {
-            Some(path) => tls.with_client_ca_file(path),
-            None => Ok(tls),
+        if let Some(path) = &self.client_ca {
+            tls = tls.with_client_ca_file(path)?;
         }
+        for (domain, path) in &self.client_ca_by_domain {
+            tls = match path {
+                Some(path) => tls.with_domain_client_ca_file(domain, path)?,
+                None => tls.without_domain_client_ca(domain),
+            };
+        }
+        Ok(tls)
     }
 
     /// What each certificate says of itself, with the domain it is for; `None`: all that have none of their own.
@@ -96,7 +109,9 @@ impl Certificates {
             Source::Memory(_) => None,
         };
         let pairs = default.into_iter().chain(self.by_domain.iter().map(|(_, files)| files));
-        let paths = pairs.flat_map(|files| [&files.cert, &files.key]).chain(&self.client_ca);
+        let authorities =
+            self.client_ca.iter().chain(self.client_ca_by_domain.iter().filter_map(|(_, p)| p.as_ref()));
+        let paths = pairs.flat_map(|files| [&files.cert, &files.key]).chain(authorities);
         paths.map(|path| Stamp::of(path)).collect()
     }
 }
@@ -254,6 +269,7 @@ mod tests {
             default: Source::Files(files.clone()),
             by_domain: Vec::new(),
             client_ca: None,
+            client_ca_by_domain: Vec::new(),
             self_signed: false,
         };
         let (mut watch, tls) = Watch::start(certificates).expect("good");
@@ -300,6 +316,7 @@ mod tests {
             default: Source::Files(files),
             by_domain: Vec::new(),
             client_ca: None,
+            client_ca_by_domain: Vec::new(),
             self_signed: false,
         };
         let (mut watch, tls) = Watch::start(certificates).expect("good");

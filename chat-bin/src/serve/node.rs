@@ -48,15 +48,23 @@ impl Node {
         let mut builder = Server::builder()
             .store(opened.store)
             .tls(tls.clone())
-            .limits(config.limits.clone())
+            .limits(config.common().limits.clone())
             .workers(u16::try_from(config.workers).unwrap_or(u16::MAX))
             .proxy_from(trusted_proxies(config)?)
             .salt_secret(keys.salt_secret);
-        for name in &config.extensions_disabled {
+        for name in &config.common().extensions_disabled {
             builder = builder.without_extension(name);
         }
         for name in &config.domains {
-            builder = builder.domain(parts.domain(name, config.for_domain(name))?);
+            let (own, common) = (config.for_domain(name), config.common());
+            let mut domain = parts.domain(name, own)?;
+            if own.limits != common.limits {
+                domain = domain.limits(own.limits.clone());
+            }
+            if own.extensions_disabled != common.extensions_disabled {
+                domain = domain.without_extensions(own.extensions_disabled.clone());
+            }
+            builder = builder.domain(domain);
         }
         for (kind, setting) in LISTENERS {
             for address in addresses(config, setting) {

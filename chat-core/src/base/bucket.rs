@@ -30,6 +30,16 @@ impl TokenBucket {
         self.resume_at(now)
     }
 
+    /// Another rate and burst from now on. What was taken stays taken.
+    pub fn change(&mut self, now: Mono, rate: u32, burst: u32) {
+        if (rate, burst) == (self.rate, self.burst) {
+            return;
+        }
+        let taken = u128::from(self.full.since(now).0) * u128::from(self.rate) / 1_000_000_000;
+        *self = TokenBucket::new(rate, burst);
+        self.take(now, usize::try_from(taken).unwrap_or(usize::MAX));
+    }
+
     /// As [`TokenBucket::take`] of nothing: whether reading may go on now, or else when.
     pub fn resume_at(&self, now: Mono) -> Option<Mono> {
         if self.rate == 0 {
@@ -77,6 +87,21 @@ mod tests {
     fn rate_zero_is_no_limit() {
         let mut bucket = TokenBucket::new(0, 0);
         assert_eq!((bucket.take(Mono(1), usize::MAX), bucket.resume_at(Mono(1))), (None, None));
+    }
+
+    #[test]
+    fn what_was_taken_stays_taken_at_another_rate() {
+        let now = Mono(5 * SECOND);
+        let mut bucket = TokenBucket::new(1000, 4000);
+        assert_eq!(bucket.take(now, 3000), None);
+        bucket.change(now, 500, 2000);
+        // 1,000 bytes below zero at the new burst: two seconds at the new rate.
+        assert_eq!(bucket.resume_at(now), Some(now + Span::secs(2)));
+        bucket.change(now, 0, 0);
+        assert_eq!(bucket.take(now, 1_000_000), None);
+        bucket.change(now, 100, 400);
+        assert_eq!(bucket.take(now, 400), None, "without a limit nothing is counted");
+        assert_eq!(bucket.take(now, 100), Some(now + Span::secs(1)));
     }
 
     #[test]

@@ -27,7 +27,10 @@ pub const ROSTER_GROUP_BYTES_MAX: usize = 1023;
 /// that strangers cannot fill a user's roster: `roster_requests_max` times this is a quarter of `roster_bytes_max`.
 pub const ROSTER_REQUEST_BYTES_MAX: usize = 1024;
 
-/// The limits of one engine.
+/// The limits of one engine, or of one of its domains. Those for a whole worker are read from the engine's only: what
+/// holds before anybody has logged in (`stanza_bytes_unauthenticated_max`, `negotiation_timeout`), and what guards the
+/// worker's memory while the store is slow or strangers are written to (`loading_*_max`, `storing_bytes_max`,
+/// `users_cached_max`, `user_cache_timeout`, `store_timeout`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one stanza from an authenticated stream. Vcards and pubsub items reach tens of KiB; more is abuse.

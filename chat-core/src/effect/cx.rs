@@ -41,8 +41,8 @@ pub struct Cx {
     pub local: VecDeque<Mail>,
     /// Mail to other workers, by worker.
     pub batches: Vec<Vec<Mail>>,
-    /// Elements that extensions add to the stream features after authentication, written out.
-    pub stream_features: String,
+    /// Elements that extensions add to the stream features after authentication, written out, for each domain.
+    pub stream_features: Vec<Arc<str>>,
     /// Who failed to log in lately.
     pub throttle: Throttle,
     resources: u64,
@@ -61,7 +61,7 @@ impl Cx {
             pending: Pending::default(),
             local: VecDeque::new(),
             batches,
-            stream_features: String::new(),
+            stream_features: Vec::new(),
             throttle: Throttle::new(rng.hash_key()),
             rng,
             // Never the same again after a restart: late mail must not reach a resource of another life.

@@ -8,7 +8,7 @@ use crate::sasl::Mechanism;
 pub struct Settings {
     /// The domains served, at least one.
     pub domains: Vec<Domain>,
-    /// The limits.
+    /// The limits; a domain may have others ([`Domain::limits`]).
     pub limits: Limits,
     /// The number of this worker.
     pub worker: WorkerId,
@@ -29,7 +29,8 @@ pub struct Settings {
     #[cfg(feature = "sim")]
     #[doc(hidden)]
     pub plant: Option<super::Plant>,
-    /// Extensions left out, by their numbers (`xep0280`; `xep::NAMES`). The names of others mean nothing.
+    /// Extensions left out, by number (`xep0280`; `xep::NAMES`) or by whole name. Names of no extension mean nothing. A
+    /// domain may have another list ([`Domain::extensions_disabled`]).
     pub extensions_disabled: Vec<String>,
 }
 
@@ -49,6 +50,12 @@ pub struct Domain {
     pub account_management: bool,
     /// Users exist only while they are connected: nothing about them is stored.
     pub ephemeral: bool,
+    /// Limits of its own, instead of [`Settings::limits`]; those that concern a whole worker are read there all the
+    /// same ([`Limits`] says which they are).
+    pub limits: Option<Limits>,
+    /// Extensions left out for it, instead of [`Settings::extensions_disabled`]: neither announced nor served there,
+    /// and not called for its users.
+    pub extensions_disabled: Option<Vec<String>>,
 }
 
 impl Domain {
@@ -71,6 +78,8 @@ impl Domain {
             registration: false,
             account_management: true,
             ephemeral: false,
+            limits: None,
+            extensions_disabled: None,
         }
     }
 }
@@ -103,6 +112,26 @@ impl Settings {
     /// The domain of this prepared name.
     pub fn domain(&self, name: &str) -> Option<&Domain> {
         self.domains.iter().find(|d| d.name == name)
+    }
+
+    /// The place in [`Settings::domains`] of the domain of this prepared name: what sessions and users remember of it.
+    pub fn domain_index(&self, name: &str) -> Option<u16> {
+        self.domains.iter().position(|d| d.name == name).map(|index| index as u16)
+    }
+
+    /// The limits that hold for the domain at this place.
+    ///
+    /// # Panics
+    /// Without such a domain.
+    pub fn limits_of(&self, domain: u16) -> &Limits {
+        self.domains[usize::from(domain)].limits.as_ref().unwrap_or(&self.limits)
+    }
+
+    /// Whether an extension, given by its whole name (`xep0280_carbons`), is left out for the domain.
+    pub fn leaves_out(&self, domain: &Domain, extension: &str) -> bool {
+        let list = domain.extensions_disabled.as_ref().unwrap_or(&self.extensions_disabled);
+        let number = extension.split_once('_').map_or(extension, |(number, _)| number);
+        list.iter().any(|off| off == number || off == extension)
     }
 
     /// The worker where everything about a bare JID happens.

@@ -7,6 +7,7 @@ pub struct TlsInfo {
     pub exporter: Option<[u8; 32]>,
     /// The name the client asked for (SNI, RFC 6066 §3).
     pub server_name: Option<String>,
-    /// Addresses that a verified client certificate names: id-on-xmppAddr (RFC 6120 §13.7.1.4).
+    /// Addresses that the client's certificate names (id-on-xmppAddr, RFC 6120 §13.7.1.4), each only if an authority
+    /// vouches for the certificate that is trusted for the domain of this address.
     pub client_addresses: Vec<String>,
 }

@@ -53,6 +53,8 @@ struct Wire {
     generation: u32,
     dirty: bool,
     overflow: bool,
+    /// Bytes that it may hold.
+    max: u32,
     /// Bytes beyond the limit that it may hold until it is empty.
     extra: usize,
     then: Option<Then>,
@@ -77,7 +79,7 @@ pub struct Wires {
     pool: Pool,
     dirty: VecDeque<ConnId>,
     overflowed: Vec<ConnId>,
-    bytes_max: usize,
+    bytes_max: u32,
 }
 
 /// A sink that appends to one outbox.
@@ -96,14 +98,14 @@ impl Sink for WireSink<'_> {
 }
 
 impl Wires {
-    /// No outbox yet; each may hold `bytes_max` bytes.
+    /// No outbox yet; each may hold `bytes_max` bytes unless [`Wires::allow`] says otherwise.
     pub fn new(bytes_max: u32) -> Self {
         Wires {
             table: Vec::new(),
             pool: Pool::new(1024),
             dirty: VecDeque::new(),
             overflowed: Vec::new(),
-            bytes_max: bytes_max as usize,
+            bytes_max,
         }
     }
 
@@ -126,10 +128,18 @@ impl Wires {
             generation: conn.0.generation,
             dirty: false,
             overflow: false,
+            max: self.bytes_max,
             extra: 0,
             then: None,
             marks: VecDeque::new(),
         });
+    }
+
+    /// How many bytes an outbox may hold from now on.
+    pub fn allow(&mut self, conn: ConnId, bytes_max: u32) {
+        if let Some(wire) = self.get(conn) {
+            wire.max = bytes_max;
+        }
     }
 
     /// The end of an outbox, with whatever is in it. Returns the promised stanzas that were not wholly written, in
@@ -190,7 +200,7 @@ impl Wires {
     /// A place to write to one connection. Writing to a connection that is gone, or about to close, is allowed and
     /// does nothing.
     pub fn sink(&mut self, conn: ConnId) -> WireSink<'_> {
-        let Wires { table, pool, dirty, overflowed, bytes_max } = self;
+        let Wires { table, pool, dirty, overflowed, .. } = self;
         let wire = table
             .get_mut(conn.0.index as usize)
             .and_then(Option::as_mut)
@@ -200,7 +210,7 @@ impl Wires {
             wire.dirty = true;
             dirty.push_back(conn);
         }
-        if wire.unsent() > *bytes_max + wire.extra {
+        if wire.unsent() > wire.max as usize + wire.extra {
             if !wire.overflow {
                 wire.overflow = true;
                 overflowed.push(conn);

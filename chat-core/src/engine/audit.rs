@@ -1,6 +1,7 @@
 //! Whether everything is within its limits: for the simulator, which asks after every input.
 
 use super::Engine;
+use crate::base::Limits;
 use crate::user::Record;
 
 impl Engine {
@@ -9,23 +10,24 @@ impl Engine {
     /// # Errors
     /// A sentence about one that is over its limit. Each limit may be passed by what one input adds.
     pub fn audit(&self) -> Result<(), String> {
-        let limits = &self.cx.settings.limits;
-        let one = limits.stanza_bytes_max as usize + 64 * 1024;
-        for conn in self.sessions.ids() {
-            let len = self.cx.wires.len(conn);
-            if len > limits.outbox_bytes_max as usize + one {
-                return Err(format!("the outbox of {conn:?} has {len} bytes"));
+        let settings = &self.cx.settings;
+        let one = |limits: &Limits| limits.stanza_bytes_max as usize + 64 * 1024;
+        for session in self.sessions.iter() {
+            let (len, limits) = (self.cx.wires.len(session.conn), session.limits(settings));
+            if len > limits.outbox_bytes_max as usize + one(limits) {
+                return Err(format!("the outbox of {:?} has {len} bytes", session.conn));
             }
         }
         for user in self.users.iter() {
-            let jid = &user.jid;
+            let (jid, limits) = (&user.jid, user.limits(settings));
+            let one = one(limits);
+            let loading_max = settings.limits.loading_stanzas_max as usize;
             if let Record::Loading(waiting) = &user.record
-                && waiting.len()
-                    > limits.loading_stanzas_max as usize + limits.resources_per_user_max as usize
+                && waiting.len() > loading_max + limits.resources_per_user_max as usize
             {
                 return Err(format!("{} things wait for the record of {jid}", waiting.len()));
             }
-            if user.changes.len() > limits.loading_stanzas_max as usize {
+            if user.changes.len() > loading_max {
                 return Err(format!("{jid} has {} changes waiting", user.changes.len()));
             }
             if user.resources.len() > usize::from(limits.resources_per_user_max) {

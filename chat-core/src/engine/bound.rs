@@ -12,9 +12,8 @@ use crate::xml::{Element, ScanLimits, StanzaView, scan};
 
 impl Engine {
     pub(super) fn on_bound_element(&mut self, conn: ConnId, seat: Seat, bytes: &[u8]) {
-        let limits = &self.cx.settings.limits;
-        let limits = ScanLimits { depth_max: limits.depth_max, attributes_max: limits.attributes_max };
         let Some(session) = self.sessions.get_mut(conn) else { return };
+        let limits = ScanLimits::from(session.limits(&self.cx.settings));
         // Moved out for as long as the view borrows it; nothing below opens a stream on this connection.
         let stream_ns = std::mem::take(&mut session.ns);
         let lang = session.lang.clone();
@@ -109,7 +108,7 @@ impl Engine {
         let Some(user) = self.users.get_mut(seat.user) else { return };
         let Some(sm) = user.resource(seat.resource).and_then(|r| r.sm.as_ref()) else { return };
         let (stanzas, bytes) = sm.unsettled();
-        let limits = &self.cx.settings.limits;
+        let limits = user.limits(&self.cx.settings);
         if (stanzas >= limits.unsettled_stanzas_max || bytes >= limits.unsettled_bytes_max)
             && let Some(session) = self.sessions.get_mut(conn)
         {

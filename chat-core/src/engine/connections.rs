@@ -25,7 +25,7 @@ impl Engine {
 
     pub(super) fn on_adopted(&mut self, conn: ConnId, state: HandOver) {
         self.cx.wires.open(conn);
-        let (session, unread) = state.unpack(conn, self.cx.now, &self.cx.settings);
+        let (session, unread) = state.unpack(conn, &mut self.cx);
         self.sessions.insert(session);
         self.rearm(conn);
         if self.stopping {
@@ -188,11 +188,11 @@ impl Engine {
         if seat.is_none() {
             self.give_up_resuming(conn);
         }
-        let identity = self.sessions.get_mut(conn).and_then(|s| s.identity.take());
+        let known = self.sessions.get_mut(conn).and_then(|s| Some((s.identity.take()?, s.domain)));
         self.forget(conn);
-        match (seat, identity) {
+        match (seat, known) {
             (Some(seat), _) => self.detach(seat, lost),
-            (None, Some(identity)) => self.unwritten(&identity.user, lost),
+            (None, Some((identity, domain))) => self.unwritten(&identity.user, domain, lost),
             (None, None) => {}
         }
     }

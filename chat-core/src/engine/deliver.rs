@@ -77,7 +77,11 @@ impl Engine {
             if is_for_the_present(stanza.kind) {
                 return self.cx.settled(meta.settle);
             }
-            let id = self.load(to);
+            let Some(domain) = self.cx.settings.domain_index(to.domain()) else {
+                self.bounce(stanza, &Condition::RemoteServerNotFound.into());
+                return self.cx.settled(meta.settle);
+            };
+            let id = self.load(to, domain);
             self.park(id, stanza, meta);
             return self.evict_if_nobody(id);
         };
@@ -171,6 +175,7 @@ impl Engine {
         bytes.clear();
         write_for_client(stanza, &meta, user, &mut bytes);
         let message = matches!(stanza.kind, Kind::Message(_));
+        let spool_after = user.limits(&self.cx.settings).spool_after;
         let managed = resources.iter().filter(|&i| user.resources[i].sm.is_some()).count();
         let flight = (message && stored && managed > 0).then(|| {
             let flight = Flight {
@@ -182,7 +187,7 @@ impl Engine {
                 had: false,
                 spool,
             };
-            user.flights.insert(flight, self.cx.now.mono, self.cx.settings.limits.spool_after)
+            user.flights.insert(flight, self.cx.now.mono, spool_after)
         });
         let settle = if flight.is_some() { None } else { meta.settle };
         let row = spool == SpoolState::Written;
@@ -215,7 +220,7 @@ impl Engine {
                 if self.cx.wires.promise(conn, &bytes, promise) {
                     taken += 1;
                     if settle.is_some() {
-                        let due = self.cx.now.mono + self.cx.settings.limits.spool_after;
+                        let due = self.cx.now.mono + spool_after;
                         user.promised.push_back((due, conn, meta.id));
                     }
                 }
@@ -250,8 +255,13 @@ impl Engine {
 
     /// A client that neither acknowledges nor reads what it gets: its connection is closed, its session waits.
     pub(super) fn close_overfull(&mut self, id: UserId) {
+        #[cfg(feature = "sim")]
+        if self.cx.settings.has(crate::effect::Plant::NoLimit) {
+            return;
+        }
         let Some(user) = self.users.get_mut(id) else { return };
-        let Some(resource) = user.resources.iter().find(|r| r.is_overfull(&self.cx)) else { return };
+        let limits = user.limits(&self.cx.settings);
+        let Some(resource) = user.resources.iter().find(|r| r.is_overfull(limits)) else { return };
         match resource.conn {
             Some(conn) => self.on_lost(conn),
             None => {
@@ -298,7 +308,7 @@ impl Engine {
         let op = StoreOp::SpoolPut {
             user: user.jid.clone(),
             row: crate::effect::SpoolRow { id: msg, at, stanza: bytes.into() },
-            rows_max: self.cx.settings.limits.spool_messages_per_user_max,
+            rows_max: user.limits(&self.cx.settings).spool_messages_per_user_max,
         };
         self.cx.store(op, Wait::Spool { user: id, id: msg, settle, kept });
     }
@@ -321,11 +331,11 @@ impl Engine {
         }
     }
 
-    /// Asks for a user's record; until it is here, what is for the user waits.
-    pub(super) fn load(&mut self, jid: JidRef<'_>) -> UserId {
+    /// Asks for the record of a user of this domain; until it is here, what is for the user waits.
+    pub(super) fn load(&mut self, jid: JidRef<'_>, domain: u16) -> UserId {
         let jid = jid.to_bare();
-        let ephemeral = self.cx.is_ephemeral(&jid);
-        let id = self.users.insert(jid.clone(), ephemeral, self.cx.now.mono);
+        let ephemeral = self.cx.settings.domains[usize::from(domain)].ephemeral;
+        let id = self.users.insert(jid.clone(), domain, ephemeral, self.cx.now.mono);
         while let Some(oldest) = self.users.pop_oldest(self.cx.settings.limits.users_cached_max) {
             self.forget_user(oldest);
         }

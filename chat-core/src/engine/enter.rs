@@ -1,7 +1,7 @@
 //! How a client gets a resource (RFC 6120 §7).
 
 use super::Engine;
-use crate::base::{ConnId, UserId};
+use crate::base::{ConnId, Limits, UserId};
 use crate::effect::{Event, StoreOp, Wait};
 use crate::route::decision::RESOURCES_MAX;
 use crate::session::{BindRequest, Phase, Seat, refuse_bind, write_bound};
@@ -14,19 +14,19 @@ impl Engine {
     pub(super) fn on_bind(&mut self, conn: ConnId, request: BindRequest) {
         let Some(session) = self.sessions.get_mut(conn) else { return };
         let Some(identity) = &session.identity else { return };
-        let bare = identity.user.clone();
+        let (bare, domain) = (identity.user.clone(), session.domain);
         session.phase = Phase::Entering;
         session.holds.answer = true;
         let id = match self.users.find(bare.as_str()) {
             Some(id) => id,
-            None => self.load(bare.as_ref()),
+            None => self.load(bare.as_ref(), domain),
         };
         let Some(user) = self.users.get_mut(id) else { return };
         let Record::Loading(waiting) = &mut user.record else {
             return self.bind_now(id, conn, &request);
         };
         // More than will get one need not wait; nor do those whose connection is gone meanwhile.
-        let limit = usize::from(self.cx.settings.limits.resources_per_user_max).min(RESOURCES_MAX);
+        let limit = resources_max(self.cx.settings.limits_of(domain));
         let sessions = &mut self.sessions;
         waiting.retain(|parked| match parked {
             Parked::Bind(conn, _) => {
@@ -58,7 +58,7 @@ impl Engine {
         };
         let Some(user) = self.users.get_mut(id) else { return };
         let same = user.resources.iter().position(|r| r.name == name);
-        let limit = usize::from(self.cx.settings.limits.resources_per_user_max).min(RESOURCES_MAX);
+        let limit = resources_max(user.limits(&self.cx.settings));
         if same.is_none() && user.resources.len() >= limit {
             session.phase = Phase::Ready;
             return refuse_bind(conn, &mut self.cx, &request.id, &full());
@@ -91,6 +91,11 @@ impl Engine {
         write_bound(&mut self.cx.wires.sink(conn), &request.id, &jid);
         self.cx.event(Event::Bound { jid, peer });
     }
+}
+
+/// The resources that one user may have.
+fn resources_max(limits: &Limits) -> usize {
+    usize::from(limits.resources_per_user_max).min(RESOURCES_MAX)
 }
 
 /// The user has as many resources as it may (RFC 6120 §7.7.2.3).

@@ -44,7 +44,14 @@ impl Engine {
             }
             _ => None,
         };
-        let answer = self.host.on_iq(&iq, &mut self.cx, user, resource);
+        let domain = match (&user, asked) {
+            (Some(user), Asked::Own | Asked::Other) => Some(user.domain),
+            _ => self.cx.settings.domain_index(stanza.to.unwrap_or(stanza.from).domain()),
+        };
+        let answer = match domain {
+            Some(domain) => self.host.on_iq(domain, &iq, &mut self.cx, user, resource),
+            None => Answer::NotMine,
+        };
         self.answer(stanza, seat, answer);
     }
 

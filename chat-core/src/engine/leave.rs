@@ -198,13 +198,13 @@ impl Engine {
     }
 
     /// What was still to be written to a connection that was closing finds another way.
-    pub(super) fn unwritten(&mut self, jid: &BareJid, unwritten: Vec<(Promise, Vec<u8>)>) {
+    pub(super) fn unwritten(&mut self, jid: &BareJid, domain: u16, unwritten: Vec<(Promise, Vec<u8>)>) {
         if unwritten.is_empty() {
             return;
         }
         let id = match self.users.find(jid.as_str()) {
             Some(id) => id,
-            None => self.load(jid.as_ref()),
+            None => self.load(jid.as_ref(), domain),
         };
         let orphans = orphans_of(unwritten);
         self.orphans(id, orphans);

@@ -68,7 +68,7 @@ impl Engine {
         let mut rng = Rng::from_seed(seed);
         let users = Users::new(rng.hash_key());
         let expired = Expired::new(rng.hash_key());
-        let host = Host::new(extensions);
+        let host = Host::new(extensions, &settings);
         let mut cx = Cx::new(Arc::new(settings), rng);
         cx.stream_features = host.stream_features();
         Engine {

@@ -13,7 +13,7 @@ impl Engine {
             return self.cx.settled(Some(settle));
         }
         let Some(user) = self.users.get_mut(settle.user) else { return };
-        let limits = &self.cx.settings.limits;
+        let limits = user.limits(&self.cx.settings);
         let Some(resource) = user.resource(settle.resource) else { return };
         let Some(sm) = &mut resource.sm else { return };
         if !sm.settle(settle.seq) {

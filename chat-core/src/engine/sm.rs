@@ -31,10 +31,9 @@ impl Engine {
     }
 
     fn on_enable(&mut self, conn: ConnId, seat: Seat, element: &Element) {
-        let limit = self.cx.settings.limits.resume_timeout_max;
-        let Some(resource) = self.users.get_mut(seat.user).and_then(|u| u.resource(seat.resource)) else {
-            return;
-        };
+        let Some(user) = self.users.get_mut(seat.user) else { return };
+        let limit = user.limits(&self.cx.settings).resume_timeout_max;
+        let Some(resource) = user.resource(seat.resource) else { return };
         if resource.sm.is_some() {
             return self.sm_failed(conn, "unexpected-request", None);
         }

@@ -37,7 +37,7 @@ impl Engine {
             return;
         }
         // A page never fills a queue: a client that reads and acknowledges is not cut off for what waited for it.
-        let limits = &self.cx.settings.limits;
+        let limits = user.limits(&self.cx.settings);
         let bytes_max = PAGE_BYTES.min(limits.outbox_bytes_max / 4).min(limits.unacked_bytes_max / 4).max(1);
         let rows_max = PAGE_ROWS.min(limits.unacked_stanzas_max / 4).max(1);
         // One client that is slow or away holds up no other: what waits for it is bounded by its own queue.

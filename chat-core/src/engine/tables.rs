@@ -49,6 +49,12 @@ impl Sessions {
         self.len
     }
 
+    /// All of them, in the order of their index.
+    #[cfg(feature = "sim")]
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.table.iter().flatten().map(|session| &**session)
+    }
+
     /// All ids, in the order of their index.
     pub fn ids(&self) -> Vec<ConnId> {
         self.table.iter().flatten().map(|s| s.conn).collect()
@@ -80,8 +86,9 @@ impl Users {
     }
 
     /// A user whose record is being loaded.
-    pub fn insert(&mut self, jid: BareJid, ephemeral: bool, now: Mono) -> UserId {
-        let key = self.slots.insert_with(|key| User::loading(UserId(key), jid.clone(), ephemeral, now));
+    pub fn insert(&mut self, jid: BareJid, domain: u16, ephemeral: bool, now: Mono) -> UserId {
+        let new = |key| User::loading(UserId(key), jid.clone(), domain, ephemeral, now);
+        let key = self.slots.insert_with(new);
         self.by_jid.insert(jid, UserId(key));
         self.loaded.push_back(UserId(key));
         UserId(key)

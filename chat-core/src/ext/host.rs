@@ -1,15 +1,16 @@
 //! The ordered table of extensions, with an index of what each wants.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Answer, At, Extension, Flow, Iq};
-use crate::effect::{Cx, ResourceId};
+use crate::effect::{Cx, ResourceId, Settings};
 use crate::route::decision::Resources;
 use crate::stanza::Stanza;
 use crate::user::User;
 use crate::xml::Element;
 
-/// What a server announces about itself.
+/// What a server announces about itself, for one of its domains.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalog {
     /// Features of the server, sorted, each once.
@@ -21,7 +22,17 @@ pub struct Catalog {
 /// All extensions of one engine.
 pub struct Host {
     table: Vec<Box<dyn Extension>>,
+    /// Who is asked and called for each domain, by its place in the settings. Domains with the same extensions share
+    /// theirs.
+    domains: Vec<Arc<Roll>>,
+}
+
+/// The extensions of a domain: what they announce, and who of the table wants what.
+#[derive(Default)]
+struct Roll {
     catalog: Catalog,
+    /// What they add to the stream features after authentication.
+    stream_features: Arc<str>,
     iq: BTreeMap<&'static str, Vec<usize>>,
     elements: BTreeMap<&'static str, usize>,
     outbound: Vec<usize>,
@@ -36,71 +47,49 @@ impl std::fmt::Debug for Host {
 }
 
 impl Host {
-    /// The host of these extensions, in this order.
-    pub fn new(table: Vec<Box<dyn Extension>>) -> Self {
-        let mut host = Host {
-            catalog: Catalog::default(),
-            iq: BTreeMap::new(),
-            elements: BTreeMap::new(),
-            outbound: Vec::new(),
-            inbound: Vec::new(),
-            delivered: Vec::new(),
-            table,
-        };
-        for (i, e) in host.table.iter().enumerate() {
-            host.catalog.features.extend(e.features());
-            host.catalog.account_features.extend(e.account_features());
-            for ns in e.iq_namespaces() {
-                host.iq.entry(ns).or_default().push(i);
-            }
-            for ns in e.element_namespaces() {
-                host.elements.insert(ns, i);
-            }
-            let wants = e.wants();
-            let lists = [
-                (wants.outbound, &mut host.outbound),
-                (wants.inbound, &mut host.inbound),
-                (wants.delivered, &mut host.delivered),
-            ];
-            for (wanted, list) in lists {
-                if wanted {
-                    list.push(i);
+    /// The host of these extensions, in this order, for the domains of these settings.
+    pub fn new(table: Vec<Box<dyn Extension>>, settings: &Settings) -> Self {
+        let mut rolls: BTreeMap<Vec<usize>, Arc<Roll>> = BTreeMap::new();
+        let mut domains = Vec::with_capacity(settings.domains.len());
+        for domain in &settings.domains {
+            let here = |e: &dyn Extension| e.suits(domain) && !settings.leaves_out(domain, e.name());
+            let members: Vec<usize> = (0..table.len()).filter(|&i| here(table[i].as_ref())).collect();
+            let roll = match rolls.get(&members) {
+                Some(roll) => roll.clone(),
+                None => {
+                    let roll = Arc::new(Roll::new(&table, &members));
+                    rolls.insert(members, roll.clone());
+                    roll
                 }
-            }
+            };
+            domains.push(roll);
         }
-        for list in [&mut host.catalog.features, &mut host.catalog.account_features] {
-            list.sort_unstable();
-            list.dedup();
-        }
-        host
+        Host { table, domains }
     }
 
-    /// What the server announces.
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+    /// What the server announces for a domain.
+    pub fn catalog(&self, domain: u16) -> &Catalog {
+        &self.domains[usize::from(domain)].catalog
     }
 
-    /// What the extensions add to the stream features after authentication, in their order.
-    pub fn stream_features(&self) -> String {
-        self.table.iter().map(|e| e.stream_features(&self.catalog)).collect()
+    /// What the extensions add to the stream features after authentication, in their order, for each domain.
+    pub fn stream_features(&self) -> Vec<Arc<str>> {
+        self.domains.iter().map(|roll| roll.stream_features.clone()).collect()
     }
 
-    /// Whether anybody answers iq payloads of this namespace.
-    pub fn serves(&self, ns: &str) -> bool {
-        self.iq.contains_key(ns)
-    }
-
-    /// Asks the extensions that serve the payload's namespace, in order.
+    /// Asks the extensions of the domain that serve the payload's namespace, in order.
     pub fn on_iq(
         &mut self,
+        domain: u16,
         iq: &Iq<'_>,
         cx: &mut Cx,
         mut user: Option<&mut User>,
         resource: Option<ResourceId>,
     ) -> Answer {
-        let Some(list) = self.iq.get(iq.payload.ns.as_str()) else { return Answer::NotMine };
+        let roll = &self.domains[usize::from(domain)];
+        let Some(list) = roll.iq.get(iq.payload.ns.as_str()) else { return Answer::NotMine };
         for &i in list {
-            let mut at = At { cx, user: user.as_deref_mut(), resource, catalog: &self.catalog };
+            let mut at = At { cx, user: user.as_deref_mut(), resource, catalog: &roll.catalog };
             match self.table[i].on_iq(iq, &mut at) {
                 Answer::NotMine => {}
                 answer => return answer,
@@ -111,16 +100,17 @@ impl Host {
 
     /// Gives an element on the stream to whoever handles its namespace; says whether anybody does.
     pub fn on_element(&mut self, element: &Element, at: &mut Handle<'_>) -> bool {
-        let Some(&i) = self.elements.get(element.ns.as_str()) else { return false };
-        let mut at = at.at(&self.catalog);
-        self.table[i].on_element(element, &mut at);
+        let roll = &self.domains[usize::from(at.user.domain)];
+        let Some(&i) = roll.elements.get(element.ns.as_str()) else { return false };
+        self.table[i].on_element(element, &mut at.at(&roll.catalog));
         true
     }
 
     /// A client of `at.user` sent a stanza.
     pub fn on_outbound(&mut self, stanza: &Stanza<'_>, at: &mut Handle<'_>) -> Flow {
-        for &i in &self.outbound {
-            match self.table[i].on_outbound(stanza, &mut at.at(&self.catalog)) {
+        let roll = &self.domains[usize::from(at.user.domain)];
+        for &i in &roll.outbound {
+            match self.table[i].on_outbound(stanza, &mut at.at(&roll.catalog)) {
                 Flow::Go => {}
                 end => return end,
             }
@@ -130,8 +120,9 @@ impl Host {
 
     /// A stanza for `at.user` arrived.
     pub fn on_inbound(&mut self, stanza: &Stanza<'_>, at: &mut Handle<'_>) -> Flow {
-        for &i in &self.inbound {
-            match self.table[i].on_inbound(stanza, &mut at.at(&self.catalog)) {
+        let roll = &self.domains[usize::from(at.user.domain)];
+        for &i in &roll.inbound {
+            match self.table[i].on_inbound(stanza, &mut at.at(&roll.catalog)) {
                 Flow::Go => {}
                 end => return end,
             }
@@ -141,9 +132,43 @@ impl Host {
 
     /// A message for `at.user` was delivered.
     pub fn on_delivered(&mut self, stanza: &Stanza<'_>, to: Option<Resources>, at: &mut Handle<'_>) {
-        for &i in &self.delivered {
-            self.table[i].on_delivered(stanza, to, &mut at.at(&self.catalog));
+        let roll = &self.domains[usize::from(at.user.domain)];
+        for &i in &roll.delivered {
+            self.table[i].on_delivered(stanza, to, &mut at.at(&roll.catalog));
         }
+    }
+}
+
+impl Roll {
+    fn new(table: &[Box<dyn Extension>], members: &[usize]) -> Roll {
+        let mut roll = Roll::default();
+        for &i in members {
+            let e = &table[i];
+            roll.catalog.features.extend(e.features());
+            roll.catalog.account_features.extend(e.account_features());
+            for ns in e.iq_namespaces() {
+                roll.iq.entry(ns).or_default().push(i);
+            }
+            for ns in e.element_namespaces() {
+                roll.elements.insert(ns, i);
+            }
+            let wants = e.wants();
+            let lists = [
+                (wants.outbound, &mut roll.outbound),
+                (wants.inbound, &mut roll.inbound),
+                (wants.delivered, &mut roll.delivered),
+            ];
+            for (_, list) in lists.into_iter().filter(|(wanted, _)| *wanted) {
+                list.push(i);
+            }
+        }
+        for list in [&mut roll.catalog.features, &mut roll.catalog.account_features] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        let features: String = members.iter().map(|&i| table[i].stream_features(&roll.catalog)).collect();
+        roll.stream_features = features.into();
+        roll
     }
 }
 

@@ -4,14 +4,15 @@
 //! engine ([`Host`]), and what they announce ([`Catalog`]).
 //! In: stanzas at defined places of their way. Out: a [`Flow`] or an [`Answer`].
 //! Invariants: hooks run in the order of the table; a hook that nobody wants costs one test of an empty slice, the
-//! payload of an iq one lookup; an extension is owned by one engine and never shared.
+//! payload of an iq one lookup; an extension is owned by one engine and never shared; what a domain leaves out is not
+//! announced there, not asked, and not called for its users.
 //! Not here: the extensions themselves (`xep/`), the way itself (`engine/`).
 
 mod host;
 
 pub use host::{Catalog, Handle, Host};
 
-use crate::effect::{Cx, ResourceId};
+use crate::effect::{Cx, Domain, ResourceId};
 use crate::route::decision::Resources;
 use crate::stanza::{Condition, Stanza, StanzaError};
 use crate::user::{Resource, User};
@@ -26,7 +27,7 @@ pub struct At<'a> {
     pub user: Option<&'a mut User>,
     /// The resource concerned, if it is one of that user's: the sender of an outbound stanza, who asks.
     pub resource: Option<ResourceId>,
-    /// What this server can do.
+    /// What this server can do for the domain concerned: the user's, or the one asked.
     pub catalog: &'a Catalog,
 }
 
@@ -133,6 +134,12 @@ pub trait Extension: Send {
     /// A short name, for logs and settings: `xep0199_ping`.
     fn name(&self) -> &'static str;
 
+    /// Whether it means anything for a domain with these settings; where it does not, it is left out. Asked once.
+    fn suits(&self, domain: &Domain) -> bool {
+        let _ = domain;
+        true
+    }
+
     /// Features that the server announces in service discovery (XEP-0030).
     fn features(&self) -> &'static [&'static str] {
         &[]
@@ -144,7 +151,7 @@ pub trait Extension: Send {
     }
 
     /// Elements, written out, that it adds to the stream features after authentication (RFC 6120 §4.3.2). Asked
-    /// once, when all extensions are known.
+    /// for each domain once, when all extensions are known.
     fn stream_features(&self, catalog: &Catalog) -> String {
         let _ = catalog;
         String::new()

@@ -25,14 +25,14 @@ pub enum Wake {
 impl Session {
     /// The earliest deadline and what it is for.
     fn deadline(&self, cx: &Cx) -> (Mono, &'static str) {
-        let limits = &cx.settings.limits;
+        let limits = self.limits(&cx.settings);
         let (mut at, mut why) = match self.phase {
             Phase::Closing => (self.since + limits.close_timeout, "close"),
             Phase::Bound(_) => match self.probed {
                 Some(probed) => (probed + limits.unresponsive_timeout, "no sign of life"),
                 None => (self.heard + limits.idle_timeout, "idle"),
             },
-            _ => (self.since + limits.negotiation_timeout, "negotiation"),
+            _ => (self.since + cx.settings.limits.negotiation_timeout, "negotiation"),
         };
         let mut earlier = |t: Option<Mono>, reason| {
             if let Some(t) = t

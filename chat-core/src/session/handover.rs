@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use smol_str::SmolStr;
 
 use super::{Holds, Identity, Inbox, Phase, Session};
-use crate::base::{ConnId, Now, Pool, TokenBucket};
-use crate::effect::Settings;
+use crate::base::{ConnId, Pool, TokenBucket};
+use crate::effect::Cx;
 use crate::xml::StreamNs;
 
 /// A connection between two workers: authenticated, about to open its next stream.
@@ -40,10 +40,10 @@ impl HandOver {
         })
     }
 
-    /// Puts it together again, under the id it has on its new worker. What was received and not looked at is
-    /// returned, to be handled as if it had arrived now.
-    pub fn unpack(self, conn: ConnId, now: Now, settings: &Settings) -> (Session, Vec<u8>) {
-        let mut session = Session::new(conn, super::Listener::Clients, self.peer, now, settings);
+    /// Puts it together again, under the id it has on its new worker, whose outbox is open. What was received and not
+    /// looked at is returned, to be handled as if it had arrived now.
+    pub fn unpack(self, conn: ConnId, cx: &mut Cx) -> (Session, Vec<u8>) {
+        let mut session = Session::new(conn, super::Listener::Clients, self.peer, cx.now, &cx.settings);
         session.domain = self.domain;
         session.identity = Some(self.identity);
         session.lang = self.lang;
@@ -54,6 +54,7 @@ impl HandOver {
         session.holds = Holds::default();
         session.ns = StreamNs::default();
         session.inbox = Inbox::default();
+        session.on_identified(cx);
         (session, self.unread)
     }
 

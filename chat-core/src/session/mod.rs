@@ -28,8 +28,8 @@ use std::net::IpAddr;
 
 use smol_str::SmolStr;
 
-use crate::base::{ConnId, Mono, Now, TimerId, TokenBucket, UserId};
-use crate::effect::{AccountOp, ResourceId, Settings, TlsInfo};
+use crate::base::{ConnId, Limits, Mono, Now, TimerId, TokenBucket, UserId};
+use crate::effect::{AccountOp, Cx, ResourceId, Settings, TlsInfo};
 use crate::jid::BareJid;
 use crate::sasl::Exchange;
 use crate::xml::StreamNs;
@@ -169,7 +169,7 @@ impl Session {
             failures: 0,
             claimed: None,
             delayed: None,
-            bucket: TokenBucket::new(rate, rate.saturating_mul(4)),
+            bucket: TokenBucket::new(rate, burst(rate)),
             since: now.mono,
             heard: now.mono,
             probed: None,
@@ -186,12 +186,32 @@ impl Session {
         }
     }
 
-    /// The bytes one element may have.
-    pub fn element_max(&self, settings: &Settings) -> usize {
-        let limits = &settings.limits;
+    /// The limits that hold for it: the engine's until the client is known, then those of its domain.
+    pub fn limits<'a>(&self, settings: &'a Settings) -> &'a Limits {
         match self.identity {
-            Some(_) => limits.stanza_bytes_max as usize,
-            None => limits.stanza_bytes_unauthenticated_max as usize,
+            Some(_) => settings.limits_of(self.domain),
+            None => &settings.limits,
         }
     }
+
+    /// The bytes one element may have.
+    pub fn element_max(&self, settings: &Settings) -> usize {
+        match self.identity {
+            Some(_) => settings.limits_of(self.domain).stanza_bytes_max as usize,
+            None => settings.limits.stanza_bytes_unauthenticated_max as usize,
+        }
+    }
+
+    /// The client is known: from here on its domain says how fast it may send and how much may wait for it.
+    fn on_identified(&mut self, cx: &mut Cx) {
+        let limits = self.limits(&cx.settings);
+        let (rate, outbox) = (limits.rate_bytes_per_second, limits.outbox_bytes_max);
+        self.bucket.change(cx.now.mono, rate, burst(rate));
+        cx.wires.allow(self.conn, outbox);
+    }
+}
+
+/// What a client may send at once, in bytes, at this rate in bytes per second.
+fn burst(rate: u32) -> u32 {
+    rate.saturating_mul(4)
 }

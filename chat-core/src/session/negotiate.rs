@@ -63,7 +63,7 @@ pub(super) fn offered(session: &Session, cx: &Cx) -> Vec<Mechanism> {
     }
     let tls = session.tls.as_deref();
     let exporter = tls.is_some_and(|t| t.exporter.is_some());
-    let certificate = tls.is_some_and(|t| !t.client_addresses.is_empty());
+    let certificate = tls.is_some_and(|t| sasl::addresses(t, &domain.name).next().is_some());
     let usable = |m: &Mechanism| match m {
         Mechanism::External => certificate,
         m if m.is_plus() => exporter,
@@ -82,14 +82,14 @@ pub fn on_header(session: &mut Session, cx: &mut Cx, bytes: &[u8]) -> Ask {
         Ok(opening) => opening,
         Err(error) => return error.into(),
     };
-    let Some(index) = cx.settings.domains.iter().position(|d| d.name == opening.domain) else {
+    let Some(index) = cx.settings.domain_index(&opening.domain) else {
         return StreamError::new(StreamCondition::HostUnknown, "this domain is not served here").into();
     };
     // §4.3.3: after TLS or authentication the client talks to the same host.
-    if session.identity.is_some() && session.domain != index as u16 {
+    if session.identity.is_some() && session.domain != index {
         return StreamError::new(StreamCondition::HostUnknown, "you authenticated for another domain").into();
     }
-    session.domain = index as u16;
+    session.domain = index;
     session.ns = header.stream_ns;
     session.lang = opening.lang.map(Into::into);
     // §4.7.2: the address of the client goes back to it only where nobody else can read it.
@@ -98,7 +98,8 @@ pub fn on_header(session: &mut Session, cx: &mut Cx, bytes: &[u8]) -> Ask {
     if session.identity.is_some() {
         session.phase = Phase::Ready;
         let Cx { wires, stream_features, .. } = cx;
-        write_features(&mut wires.sink(session.conn), &Features::Bind { more: stream_features });
+        let more = stream_features.get(usize::from(index)).map_or("", |features| features);
+        write_features(&mut wires.sink(session.conn), &Features::Bind { more });
         return Ask::Nothing;
     }
     session.phase = Phase::Open;

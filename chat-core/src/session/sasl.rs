@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::negotiate::{Ask, domain, offered, restart};
 use super::{Identity, Phase, Session};
 use crate::base::Span;
-use crate::effect::{AccountDone, AccountError, AccountOp, AccountResult, Cx, Event, Wait};
+use crate::effect::{AccountDone, AccountError, AccountOp, AccountResult, Cx, Event, TlsInfo, Wait};
 use crate::jid::{self, BareJid};
 use crate::sasl::{Context, Exchange, Failure, Mechanism, Step, payload};
 use crate::stream::{StreamCondition, StreamError};
@@ -125,15 +125,15 @@ fn authzid_fits(authzid: Option<&str>, user: &BareJid) -> bool {
     }
 }
 
+/// The accounts of this domain that the client's certificate names.
+pub(super) fn addresses<'a>(tls: &'a TlsInfo, domain: &'a str) -> impl Iterator<Item = BareJid> + 'a {
+    let parsed = tls.client_addresses.iter().filter_map(|address| BareJid::parse(address).ok());
+    parsed.filter(move |address| address.domain() == domain && address.local().is_some())
+}
+
 /// EXTERNAL (XEP-0178 §2): an address in the certificate, of the domain asked for.
 fn external(session: &mut Session, cx: &mut Cx, authzid: Option<&str>, domain: &str) -> Ask {
-    let named: Vec<BareJid> = session
-        .tls
-        .iter()
-        .flat_map(|t| &t.client_addresses)
-        .filter_map(|a| BareJid::parse(a).ok())
-        .filter(|a| a.domain() == domain && a.local().is_some())
-        .collect();
+    let named: Vec<BareJid> = session.tls.iter().flat_map(|tls| addresses(tls, domain)).collect();
     let chosen = match authzid {
         Some(wish) if !wish.is_empty() => {
             BareJid::parse(wish).ok().filter(|w| named.contains(w)).ok_or(Failure::InvalidAuthzid)
@@ -217,6 +217,7 @@ fn succeeded(session: &mut Session, cx: &mut Cx, user: BareJid, data: Option<&[u
     let text = payload::encode_optional(data);
     tell(session, cx, "success", &text);
     session.identity = Some(Box::new(Identity { user }));
+    session.on_identified(cx);
     if let Some(user) = session.claimed.take() {
         cx.throttle.succeeded(user.as_str());
     }
@@ -249,7 +250,7 @@ fn failed(session: &mut Session, cx: &mut Cx, failure: Failure) -> Ask {
 
 /// §6.4.5.
 fn too_many(session: &Session, cx: &Cx) -> Option<StreamError> {
-    let enough = session.failures >= cx.settings.limits.auth_attempts_max;
+    let enough = session.failures >= cx.settings.limits_of(session.domain).auth_attempts_max;
     enough.then(|| StreamError::new(StreamCondition::PolicyViolation, "too many failed logins"))
 }
 

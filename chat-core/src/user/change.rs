@@ -127,7 +127,7 @@ pub fn on_stored(user: &mut User, result: StoreResult, cx: &mut Cx) {
 /// Carries out changes from the front of the queue until one waits for the store.
 fn run(user: &mut User, mut reloaded: bool, cx: &mut Cx) {
     while let Some(change) = user.changes.front() {
-        match plan(user, change, &cx.settings.limits) {
+        match plan(user, change, user.limits(&cx.settings)) {
             Ok(Some(next)) if !user.ephemeral => {
                 let op = operation(user, &next);
                 cx.store(op, Wait::Change(user.id));

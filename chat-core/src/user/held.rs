@@ -5,16 +5,28 @@ use std::collections::VecDeque;
 use crate::base::Limits;
 
 /// Stanzas held back for one resource, oldest first. A stanza that makes an older one worthless replaces it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Held {
     queue: VecDeque<(String, Vec<u8>)>,
     bytes: usize,
+    stanzas_max: u32,
+    bytes_max: u32,
 }
 
 impl Held {
+    /// Nothing yet; no more than these limits allow.
+    pub fn new(limits: &Limits) -> Self {
+        Held {
+            queue: VecDeque::new(),
+            bytes: 0,
+            stanzas_max: limits.csi_stanzas_max,
+            bytes_max: limits.csi_bytes_max,
+        }
+    }
+
     /// Holds a stanza back; `key` names what it is about, so that a later one about the same replaces it. Returns
     /// whether there is now more than the limits allow, so that all should be sent.
-    pub fn hold(&mut self, key: &str, stanza: &[u8], limits: &Limits) -> bool {
+    pub fn hold(&mut self, key: &str, stanza: &[u8]) -> bool {
         if let Some(old) = self.queue.iter().position(|(k, _)| k == key)
             && let Some((_, old)) = self.queue.remove(old)
         {
@@ -22,7 +34,7 @@ impl Held {
         }
         self.bytes += stanza.len();
         self.queue.push_back((key.to_owned(), stanza.to_vec()));
-        self.queue.len() > limits.csi_stanzas_max as usize || self.bytes > limits.csi_bytes_max as usize
+        self.queue.len() > self.stanzas_max as usize || self.bytes > self.bytes_max as usize
     }
 
     /// The oldest stanza, taken out.

@@ -20,7 +20,7 @@
 mod blocked;
 pub mod change;
 pub mod flight;
-pub mod held;
+mod held;
 pub mod load;
 mod outgoing;
 pub mod presence;
@@ -35,5 +35,6 @@ mod user_record;
 
 pub use blocked::{BlockEdit, Blocked};
 pub use flight::{Flight, Flights, SpoolState};
+pub use held::Held;
 pub use resource::{Resource, Urgency};
 pub use user_record::{Asked, Change, Contact, Next, Parked, Record, Spool, Underway, User};

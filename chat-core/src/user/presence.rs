@@ -113,11 +113,12 @@ pub fn on_directed(
 ) {
     let (Some(index), Some(to)) = (user.index(resource), stanza.to) else { return };
     let sees_broadcasts = user.resources[index].presence.is_some() && may_see(user, to);
+    let directed_max = user.limits(&cx.settings).directed_presence_max as usize;
     let directed = &mut user.resources[index].directed;
     match stanza.kind {
         Kind::Presence(PresenceType::Available) => {
             if !sees_broadcasts && !directed.iter().any(|d| *d == to) {
-                if directed.len() >= cx.settings.limits.directed_presence_max as usize {
+                if directed.len() >= directed_max {
                     let error = Condition::ResourceConstraint.into();
                     return refuse_presence(
                         user,

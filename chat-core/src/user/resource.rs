@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::held::Held;
-use crate::base::{ConnId, Key, Mono};
+use crate::base::{ConnId, Key, Limits, Mono};
 use crate::effect::{Cx, ResourceId};
 use crate::jid::Jid;
 use crate::session::Sm;
@@ -76,7 +76,7 @@ impl Resource {
         if let Some(held) = &mut self.held {
             match urgency {
                 Urgency::CanWait(key) if flight.is_none() => {
-                    if !held.hold(key, stanza, &cx.settings.limits) {
+                    if !held.hold(key, stanza) {
                         return;
                     }
                     return self.release(cx);
@@ -108,16 +108,11 @@ impl Resource {
         }
     }
 
-    /// Whether its queue of unacknowledged stanzas has outgrown its limits. A session without connection may have a
+    /// Whether its queue of unacknowledged stanzas has outgrown its user's limits. A session without connection may have a
     /// quarter more: its connection was closed for a full queue, and the session is to wait for its client all the same.
-    pub fn is_overfull(&self, cx: &Cx) -> bool {
-        #[cfg(feature = "sim")]
-        if cx.settings.has(crate::effect::Plant::NoLimit) {
-            return false;
-        }
+    pub fn is_overfull(&self, limits: &Limits) -> bool {
         let Some(sm) = &self.sm else { return false };
         let (stanzas, bytes) = sm.unacked();
-        let limits = &cx.settings.limits;
         let more = |max: u32| if self.conn.is_none() { max as usize / 4 * 5 } else { max as usize };
         stanzas > more(limits.unacked_stanzas_max) || bytes > more(limits.unacked_bytes_max)
     }

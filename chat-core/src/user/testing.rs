@@ -16,7 +16,7 @@ use crate::xml::{ScanLimits, Stamp, StreamNs, scan, write};
 /// A user whose record is not there yet.
 pub(super) fn loading(jid: &str) -> User {
     let id = UserId(Key { index: 0, generation: 1 });
-    User::loading(id, BareJid::parse(jid).unwrap(), false, Mono(0))
+    User::loading(id, BareJid::parse(jid).unwrap(), 0, false, Mono(0))
 }
 
 /// Gives a stanza with these addresses to `f`.
@@ -53,6 +53,7 @@ impl Kit {
     /// A user that exists and has nothing.
     pub(super) fn user(&mut self, jid: &str) -> User {
         let mut user = loading(jid);
+        user.domain = self.cx.settings.domain_index(user.jid.domain()).unwrap_or_default();
         load::ready(&mut user, &Loaded { exists: true, ..Loaded::default() }).unwrap();
         assert!(matches!(user.record, Record::Ready));
         user

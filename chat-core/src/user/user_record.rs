@@ -9,8 +9,8 @@ use super::recent::Recent;
 use super::resource::Resource;
 use super::roster::Roster;
 use super::subscription;
-use crate::base::{ConnId, Mono, MsgId, TimerId, UserId};
-use crate::effect::{Envelope, ResourceId, SpoolSeq};
+use crate::base::{ConnId, Limits, Mono, MsgId, TimerId, UserId};
+use crate::effect::{Envelope, ResourceId, Settings, SpoolSeq};
 use crate::jid::{BareJid, Jid, JidRef};
 use crate::session::BindRequest;
 
@@ -181,6 +181,8 @@ pub struct User {
     pub id: UserId,
     /// Who it is.
     pub jid: BareJid,
+    /// Its domain, as an index into the settings.
+    pub domain: u16,
     /// Whether the rest can be believed.
     pub record: Record,
     /// There is such an account.
@@ -213,11 +215,12 @@ pub struct User {
 }
 
 impl User {
-    /// A user whose record is being loaded.
-    pub fn loading(id: UserId, jid: BareJid, ephemeral: bool, now: Mono) -> Self {
+    /// A user, of the domain with this index, whose record is being loaded.
+    pub fn loading(id: UserId, jid: BareJid, domain: u16, ephemeral: bool, now: Mono) -> Self {
         User {
             id,
             jid,
+            domain,
             record: Record::Loading(VecDeque::new()),
             exists: false,
             ephemeral,
@@ -233,6 +236,11 @@ impl User {
             needed: now,
             timer: None,
         }
+    }
+
+    /// The limits that hold for it.
+    pub fn limits<'a>(&self, settings: &'a Settings) -> &'a Limits {
+        settings.limits_of(self.domain)
     }
 
     /// The index of a resource.

@@ -4,11 +4,11 @@ use super::{Blocking, Caps, Carbons, ClientState, Disco, Identity, Ping, Registe
 use crate::effect::Settings;
 use crate::ext::Extension;
 
-/// What stands for each extension of [`standard`] in [`Settings::extensions_disabled`].
+/// What stands for each extension of [`standard`] in [`Settings::extensions_disabled`] and in that of a domain.
 pub const NAMES: [&str; 9] =
     ["xep0030", "xep0077", "xep0092", "xep0115", "xep0191", "xep0199", "xep0202", "xep0280", "xep0352"];
 
-/// The extensions of this server, but for those that the settings leave out. In the order of their hooks: what is
+/// The extensions of this server, but for those that no domain has. In the order of their hooks: what is
 /// refused to or from somebody blocked is seen by no other, and so is not copied either.
 pub fn standard(settings: &Settings) -> Vec<Box<dyn Extension>> {
     let mut table: Vec<Box<dyn Extension>> = vec![
@@ -22,18 +22,8 @@ pub fn standard(settings: &Settings) -> Vec<Box<dyn Extension>> {
         Box::new(Time),
         Box::new(Version),
     ];
-    let managed = settings.domains.iter().any(|domain| domain.account_management);
-    table.retain(|e| match short(e.as_ref()) {
-        "xep0077" if !managed => false,
-        name => !settings.extensions_disabled.iter().any(|off| off == name || off == e.name()),
-    });
+    table.retain(|e| settings.domains.iter().any(|d| e.suits(d) && !settings.leaves_out(d, e.name())));
     table
-}
-
-/// `xep0280` of `xep0280_carbons`.
-fn short(extension: &dyn Extension) -> &'static str {
-    let name = extension.name();
-    name.split_once('_').map_or(name, |(number, _)| number)
 }
 
 #[cfg(test)]
@@ -48,7 +38,7 @@ mod tests {
     }
 
     fn names(settings: &Settings) -> Vec<&'static str> {
-        standard(settings).iter().map(|e| short(e.as_ref())).collect()
+        standard(settings).iter().filter_map(|e| e.name().split('_').next()).collect()
     }
 
     #[test]
@@ -70,21 +60,55 @@ mod tests {
     }
 
     #[test]
+    fn a_domain_leaves_out_others_than_the_rest() {
+        let mut settings = settings();
+        settings.extensions_disabled = vec!["xep0199".to_owned(), "xep0202".to_owned()];
+        let capulet = Domain {
+            extensions_disabled: Some(vec!["xep0280".to_owned()]),
+            ..Domain::new("capulet.example")
+        };
+        settings.domains.push(capulet);
+        settings
+            .domains
+            .push(Domain { extensions_disabled: Some(Vec::new()), ..Domain::new("verona.example") });
+        settings.domains.push(Domain::new("mantua.example"));
+        assert_eq!(names(&settings).len(), NAMES.len(), "verona has all of them");
+        let host = Host::new(standard(&settings), &settings);
+        let has = |feature| [0, 1, 2, 3].map(|domain| host.catalog(domain).features.contains(&feature));
+        assert_eq!(has("urn:xmpp:ping"), [false, true, true, false]);
+        assert_eq!(has("urn:xmpp:carbons:2"), [true, false, true, true]);
+        assert_eq!(has("urn:xmpp:blocking"), [true; 4]);
+        // The hash in the stream features is that of what the domain announces (XEP-0115 §6.3).
+        let features = host.stream_features();
+        assert_eq!(features[0], features[3]);
+        assert!(features[0] != features[1] && features[1] != features[2] && features[0] != features[2]);
+        settings.domains.remove(2);
+        assert_eq!(names(&settings).len(), NAMES.len(), "what one domain leaves out another has");
+        settings.domains.remove(1);
+        assert_eq!(names(&settings).len(), NAMES.len() - 2);
+    }
+
+    #[test]
     fn registration_is_announced_only_where_it_can_work() {
         let mut settings = settings();
         let announced = |settings: &Settings| {
-            Host::new(standard(settings)).catalog().features.contains(&"jabber:iq:register")
+            let host = Host::new(standard(settings), settings);
+            [0, 1].map(|domain| host.catalog(domain).features.contains(&"jabber:iq:register"))
         };
-        assert!(announced(&settings));
+        settings.domains.push(Domain::new("capulet.example"));
+        assert_eq!(announced(&settings), [true, true]);
         settings.domains[0].account_management = false;
-        assert!(!announced(&settings));
+        assert_eq!(announced(&settings), [false, true]);
+        settings.domains[1].account_management = false;
+        assert_eq!(announced(&settings), [false, false]);
     }
 
     #[test]
     fn the_catalog_and_the_stream_features_are_whole() {
-        let host = Host::new(standard(&settings()));
+        let settings = settings();
+        let host = Host::new(standard(&settings), &settings);
         assert_eq!(
-            host.catalog().features,
+            host.catalog(0).features,
             [
                 "http://jabber.org/protocol/caps",
                 "http://jabber.org/protocol/disco#info",
@@ -98,7 +122,7 @@ mod tests {
                 "urn:xmpp:time",
             ]
         );
-        let features = host.stream_features();
+        let features = &host.stream_features()[0];
         let caps = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:x-chat:server' ver='";
         assert!(features.starts_with(caps), "{features}");
         assert!(features.ends_with("<csi xmlns='urn:xmpp:csi:0'/>"), "{features}");

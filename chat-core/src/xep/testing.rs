@@ -44,7 +44,7 @@ impl Bench {
         settings.version = "9.8.7";
         change(&mut settings);
         let jid = BareJid::parse("romeo@montague.example").unwrap();
-        let mut user = User::loading(UserId(Key { index: 7, generation: 1 }), jid, false, Mono(0));
+        let mut user = User::loading(UserId(Key { index: 7, generation: 1 }), jid, 0, false, Mono(0));
         user.record = Record::Ready;
         user.exists = true;
         let cx = Cx::new(Arc::new(settings), Rng::from_u64(1));

@@ -5,7 +5,7 @@
 //! the authenticator has carried it out. Forms (XEP-0004) are not offered.
 
 use crate::base::limits::SASL_PASSWORD_BYTES_MAX;
-use crate::effect::{AccountOp, PendingReply, Settings, Wait};
+use crate::effect::{AccountOp, Domain, PendingReply, Settings, Wait};
 use crate::ext::{Answer, Asked, At, Extension, Iq};
 use crate::jid::BareJid;
 use crate::sasl::Secret;
@@ -21,6 +21,9 @@ pub struct Register;
 impl Extension for Register {
     fn name(&self) -> &'static str {
         "xep0077_register"
+    }
+    fn suits(&self, domain: &Domain) -> bool {
+        domain.account_management
     }
     fn features(&self) -> &'static [&'static str] {
         &[NS]

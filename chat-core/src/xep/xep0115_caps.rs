@@ -82,9 +82,9 @@ mod tests {
     fn the_hash_in_the_features_is_that_of_the_disco_answer() {
         let mut bench = Bench::new();
         let identity = Identity::server(&bench.cx.settings);
-        let host = Host::new(vec![Box::new(Disco), Box::new(Caps { identity })]);
-        bench.catalog = host.catalog().clone();
-        let features = host.stream_features();
+        let host = Host::new(vec![Box::new(Disco), Box::new(Caps { identity })], &bench.cx.settings);
+        bench.catalog = host.catalog(0).clone();
+        let features = &host.stream_features()[0];
         let attr =
             |name: &str| features.split(&format!("{name}='")).nth(1).unwrap().split('\'').next().unwrap();
         assert!(

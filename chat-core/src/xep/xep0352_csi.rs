@@ -5,6 +5,7 @@
 //! connection clears `held`.
 
 use crate::ext::{At, Catalog, Extension};
+use crate::user::Held;
 use crate::xml::Element;
 
 const NS: &str = "urn:xmpp:csi:0";
@@ -23,11 +24,11 @@ impl Extension for ClientState {
         &[NS]
     }
     fn on_element(&mut self, element: &Element, at: &mut At<'_>) {
+        let Some(user) = at.user.as_deref_mut() else { return };
+        let held = Held::new(user.limits(&at.cx.settings));
         let Some((resource, cx)) = at.resource() else { return };
         match element.name.as_str() {
-            "inactive" => {
-                resource.held.get_or_insert_default();
-            }
+            "inactive" if resource.held.is_none() => resource.held = Some(Box::new(held)),
             // §5.1: what waited is on the wire before anything else that the client asked for.
             "active" => {
                 resource.release(cx);

@@ -1,6 +1,6 @@
 //! Sending too fast: reading pauses, nothing is dropped.
 
-use chat_core::base::Span;
+use chat_core::base::{Limits, Span};
 use chat_core::effect::Settings;
 
 use crate::shop::Mood;
@@ -11,6 +11,12 @@ const RATE: u64 = 65_536;
 
 fn limited(settings: &mut Settings) {
     settings.limits.rate_bytes_per_second = RATE as u32;
+}
+
+/// The same for the one domain, while the node has no limit.
+fn limited_domain(settings: &mut Settings) {
+    let limits = Limits { rate_bytes_per_second: RATE as u32, ..settings.limits.clone() };
+    settings.domains[0].limits = Some(limits);
 }
 
 /// Whether these are 1, 2, 3 … up to `n`.
@@ -49,7 +55,12 @@ fn who_sends_too_fast_is_read_slowly_and_loses_nothing() {
 /// What arrives although reading is paused is taken, too: the driver had read it already.
 #[test]
 fn what_was_read_before_the_pause_is_handled() {
-    let mut yard = Yard::with(limited);
+    for limited in [limited, limited_domain] {
+        what_was_read(Yard::with(limited));
+    }
+}
+
+fn what_was_read(mut yard: Yard) {
     let juliet = yard.login("juliet", "balcony");
     yard.available(juliet);
     let romeo = yard.login("romeo", "orchard");

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use chat_core::base::Span;
+use chat_core::base::{Limits, Span};
+use chat_core::effect::Settings;
 
 use crate::yard::{Yard, message};
 use crate::{MIB, PLENTY};
@@ -112,7 +113,16 @@ fn a_flood_to_a_client_that_does_not_read_is_bounded() {
 /// never lost, also if many messages come in one read.
 #[test]
 fn what_was_not_written_to_an_unmanaged_client_is_stored() {
-    let mut yard = Yard::with(|s| s.limits.outbox_bytes_max = 16 * 1024);
+    let node = |s: &mut Settings| s.limits.outbox_bytes_max = 16 * 1024;
+    let domain = |s: &mut Settings| {
+        s.domains[0].limits = Some(Limits { outbox_bytes_max: 16 * 1024, ..s.limits.clone() });
+    };
+    for yard in [Yard::with(node), Yard::with(domain)] {
+        what_was_not_written(yard);
+    }
+}
+
+fn what_was_not_written(mut yard: Yard) {
     let juliet = yard.login("juliet", "balcony");
     yard.available(juliet);
     let (romeo, _) = yard.login_sm("romeo", "orchard");

@@ -84,7 +84,8 @@ impl Stage {
             "option" => self.option(rest),
             "account" => {
                 let (user, password) = rest.split_once(' ').unwrap_or((rest, "secret"));
-                self.props.account(&format!("{user}@localhost"), password);
+                let domain = if user.contains('@') { "" } else { "@localhost" };
+                self.props.account(&format!("{user}{domain}"), password);
             }
             "connect" => self.connect(rest),
             "login" => return self.login(rest),
@@ -154,20 +155,37 @@ impl Stage {
     }
 
     fn option(&mut self, rest: &str) {
-        let domain = &mut self.settings.domains[0];
+        let (place, rest) = match rest.split_once(' ') {
+            Some(("example.org", rest)) => (1, rest),
+            _ => (0, rest),
+        };
+        let Settings { domains, limits, workers, .. } = &mut self.settings;
+        let domain = &mut domains[place];
+        let limits = if place == 0 { limits } else { domain.limits.get_or_insert_with(|| limits.clone()) };
         match rest.split_once('=').unwrap_or((rest, "")) {
-            ("workers", n) => self.settings.workers = n.parse().unwrap(),
+            ("workers", n) => *workers = n.parse().unwrap(),
             ("registration", _) => domain.registration = true,
             ("tls", _) => domain.plaintext = false,
             ("anonymous", _) => {
                 domain.ephemeral = true;
                 domain.mechanisms = vec![Mechanism::Anonymous];
             }
-            ("resume", seconds) => {
-                self.settings.limits.resume_timeout_max = Span::secs(seconds.parse().unwrap())
+            ("resume", seconds) => limits.resume_timeout_max = Span::secs(seconds.parse().unwrap()),
+            ("resources", n) => limits.resources_per_user_max = n.parse().unwrap(),
+            ("spool", n) => limits.spool_messages_per_user_max = n.parse().unwrap(),
+            ("stanza", n) => limits.stanza_bytes_max = n.parse().unwrap(),
+            ("roster", n) => limits.roster_items_max = n.parse().unwrap(),
+            ("blocked", n) => limits.blocked_max = n.parse().unwrap(),
+            ("directed", n) => limits.directed_presence_max = n.parse().unwrap(),
+            ("held", n) => limits.csi_stanzas_max = n.parse().unwrap(),
+            ("idle", seconds) => limits.idle_timeout = Span::secs(seconds.parse().unwrap()),
+            ("unacked", n) => limits.unacked_stanzas_max = n.parse().unwrap(),
+            ("unsettled", n) => limits.unsettled_stanzas_max = n.parse().unwrap(),
+            ("rate", n) => limits.rate_bytes_per_second = n.parse().unwrap(),
+            ("attempts", n) => limits.auth_attempts_max = n.parse().unwrap(),
+            ("without", names) => {
+                domain.extensions_disabled = Some(names.split(',').map(str::to_owned).collect());
             }
-            ("resources", n) => self.settings.limits.resources_per_user_max = n.parse().unwrap(),
-            ("spool", n) => self.settings.limits.spool_messages_per_user_max = n.parse().unwrap(),
             (other, _) => panic!("no option {other}"),
         }
     }

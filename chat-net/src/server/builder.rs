@@ -111,6 +111,23 @@ impl Domain {
         self
     }
 
+    /// Other limits than the server's, for its users and their streams. Those that concern a whole worker are the
+    /// server's all the same; [`Limits`] says which they are.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Domain {
+        self.settings.limits = Some(limits);
+        self
+    }
+
+    /// Other extensions left out than [the server's](ServerBuilder::without_extension): neither announced nor served
+    /// for this domain, and not called for its users. By number, as there, or by the [name](Extension::name) of one of
+    /// your own.
+    #[must_use]
+    pub fn without_extensions<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Domain {
+        self.settings.extensions_disabled = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// An authenticator of its own, instead of the server's.
     #[must_use]
     pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Domain {
@@ -243,7 +260,8 @@ impl ServerBuilder {
         self
     }
 
-    /// One extension of this crate's less, by its number: `xep0280`; see `chat_core::xep::NAMES`.
+    /// One extension less, by its number: `xep0280`; see `chat_core::xep::NAMES`. A domain may have a list of its own
+    /// ([`Domain::without_extensions`]).
     #[must_use]
     pub fn without_extension(mut self, name: impl Into<String>) -> Self {
         self.extensions_disabled.push(name.into());
@@ -265,7 +283,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Other limits.
+    /// Other limits; a domain may have its own ([`Domain::limits`]).
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;

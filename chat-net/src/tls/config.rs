@@ -1,16 +1,13 @@
 //! Settings, and the handle they live behind.
 
+use super::authorities::Authorities;
 use super::exporter::{ExporterLog, note};
 use super::identity::{self, Identity};
 use super::{CertificateSummary, TlsError};
 use arc_swap::ArcSwap;
-use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -77,9 +74,27 @@ impl Provider {
 pub struct TlsConfig {
     identity: Identity,
     by_domain: Vec<(String, Identity)>,
-    /// PEM text and where it came from.
-    client_ca: Option<(Vec<u8>, String)>,
+    pub(super) client_ca: Option<ClientCa>,
+    /// Instead of `client_ca`; `None`: no certificate is believed there.
+    pub(super) client_ca_by_domain: Vec<(String, Option<ClientCa>)>,
     provider: Provider,
+}
+
+/// Authorities for clients: PEM text, and where it came from.
+#[derive(Debug, Clone)]
+pub(super) struct ClientCa {
+    pub(super) pem: Vec<u8>,
+    pub(super) origin: String,
+}
+
+impl ClientCa {
+    fn text(pem: impl Into<Vec<u8>>) -> ClientCa {
+        ClientCa { pem: pem.into(), origin: "the client CA text".to_owned() }
+    }
+
+    fn file(path: &Path) -> Result<ClientCa, TlsError> {
+        Ok(ClientCa { pem: identity::read(path)?, origin: path.display().to_string() })
+    }
 }
 
 impl TlsConfig {
@@ -90,7 +105,13 @@ impl TlsConfig {
     pub fn new(identity: Identity) -> Result<TlsConfig, TlsError> {
         let provider =
             Provider::built_in().ok_or(TlsError::NoProvider { wanted: "provider of cryptography" })?;
-        Ok(TlsConfig { identity, by_domain: Vec::new(), client_ca: None, provider })
+        Ok(TlsConfig {
+            identity,
+            by_domain: Vec::new(),
+            client_ca: None,
+            client_ca_by_domain: Vec::new(),
+            provider,
+        })
     }
 
     /// Another provider.
@@ -112,7 +133,7 @@ impl TlsConfig {
     /// one that does not verify, is connected all the same: it only cannot log in with it.
     #[must_use]
     pub fn with_client_ca(mut self, pem: impl Into<Vec<u8>>) -> TlsConfig {
-        self.client_ca = Some((pem.into(), "the client CA text".to_owned()));
+        self.client_ca = Some(ClientCa::text(pem));
         self
     }
 
@@ -121,8 +142,37 @@ impl TlsConfig {
     /// # Errors
     /// [`TlsError::Read`] with the file's name.
     pub fn with_client_ca_file(mut self, path: &Path) -> Result<TlsConfig, TlsError> {
-        self.client_ca = Some((identity::read(path)?, path.display().to_string()));
+        self.client_ca = Some(ClientCa::file(path)?);
         Ok(self)
+    }
+
+    /// Other authorities for the addresses of one domain, instead of those for all; the last ones given for a domain
+    /// count. Which domain a client is for shows too late to ask only some: as soon as any domain has authorities, all
+    /// clients are asked for a certificate, and told the names of all authorities.
+    #[must_use]
+    pub fn with_domain_client_ca(mut self, domain: impl Into<String>, pem: impl Into<Vec<u8>>) -> TlsConfig {
+        self.client_ca_by_domain.push((domain.into(), Some(ClientCa::text(pem))));
+        self
+    }
+
+    /// The same from a file.
+    ///
+    /// # Errors
+    /// [`TlsError::Read`] with the file's name.
+    pub fn with_domain_client_ca_file(
+        mut self,
+        domain: impl Into<String>,
+        path: &Path,
+    ) -> Result<TlsConfig, TlsError> {
+        self.client_ca_by_domain.push((domain.into(), Some(ClientCa::file(path)?)));
+        Ok(self)
+    }
+
+    /// No authority for the addresses of one domain: nobody logs in there with a certificate.
+    #[must_use]
+    pub fn without_domain_client_ca(mut self, domain: impl Into<String>) -> TlsConfig {
+        self.client_ca_by_domain.push((domain.into(), None));
+        self
     }
 }
 
@@ -147,8 +197,8 @@ pub struct Tls {
 pub(super) struct Loaded {
     starttls: Arc<ServerConfig>,
     direct: Arc<ServerConfig>,
-    /// Judges client certificates after the handshake, see [`AskOnly`].
-    pub(super) client_verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// Judge client certificates after the handshake.
+    pub(super) authorities: Option<Authorities>,
     summary: CertificateSummary,
     provider: Provider,
 }
@@ -201,15 +251,12 @@ impl Loaded {
         let crypto = config.provider.crypto()?;
         let certificates = Certificates::new(config)?;
         let summary = identity::summary(&certificates.default.cert[0]);
-        let client_verifier = match &config.client_ca {
-            Some((pem, origin)) => Some(client_verifier(pem, origin, &crypto)?),
-            None => None,
-        };
+        let authorities = Authorities::new(config, &crypto)?;
         let builder = ServerConfig::builder_with_provider(crypto)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| TlsError::Setup(error.to_string()))?;
-        let mut starttls = match &client_verifier {
-            Some(strict) => builder.with_client_cert_verifier(Arc::new(AskOnly { strict: strict.clone() })),
+        let mut starttls = match authorities.as_ref().and_then(Authorities::ask) {
+            Some(ask) => builder.with_client_cert_verifier(ask),
             None => builder.with_no_client_auth(),
         }
         .with_cert_resolver(Arc::new(certificates));
@@ -222,7 +269,7 @@ impl Loaded {
         Ok(Loaded {
             starttls: Arc::new(starttls),
             direct: Arc::new(direct),
-            client_verifier,
+            authorities,
             summary,
             provider: config.provider,
         })
@@ -234,23 +281,6 @@ impl Loaded {
             TlsPurpose::Direct => self.direct.clone(),
         }
     }
-}
-
-fn client_verifier(
-    pem: &[u8],
-    origin: &str,
-    crypto: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let unusable = |reason: String| TlsError::Unusable { origin: origin.to_owned(), reason };
-    let mut roots = RootCertStore::empty();
-    for certificate in identity::certificates(pem, origin)? {
-        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
-    }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), crypto.clone())
-        .allow_unauthenticated()
-        .build()
-        .map(|verifier| verifier as Arc<dyn ClientCertVerifier>)
-        .map_err(|error| unusable(error.to_string()))
 }
 
 /// Picks the certificate by the name the client asks for.
@@ -286,55 +316,5 @@ impl ResolvesServerCert for Certificates {
         let server_name = hello.server_name();
         note(|notes| notes.server_name = server_name.map(str::to_ascii_lowercase));
         Some(self.pick(server_name).clone())
-    }
-}
-
-/// Asks for a client certificate and checks that the client has its key, but leaves to the end of the handshake whether
-/// an authority of ours vouches for it. A client with an expired certificate, or one for somebody else, may still log
-/// in with its password (XEP-0178 §2 has the certificate decide about SASL EXTERNAL, not about the connection); and the same
-/// check then covers certificates that come out of a resumed session's ticket, against the settings of today.
-#[derive(Debug)]
-struct AskOnly {
-    strict: Arc<dyn ClientCertVerifier>,
-}
-
-impl ClientCertVerifier for AskOnly {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.strict.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.strict.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.strict.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.strict.supported_verify_schemes()
     }
 }

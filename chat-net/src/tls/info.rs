@@ -19,11 +19,12 @@ pub enum ClientCertificate {
     Absent,
     /// One was given that does not verify: why, for the log. Its names are not believed and not told.
     Refused(String),
-    /// One was given, the client has its key, and an authority of ours vouches for it.
+    /// One was given, the client has its key, and an authority of ours vouches for it: these of its names count.
     Verified(ClientNames),
 }
 
-/// The alternative names of a verified client certificate, as they stand in it.
+/// The alternative names of a verified client certificate that count, as they stand in it: addresses for whose domain
+/// its authority is trusted, and the others if it is trusted for all domains.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClientNames {
     /// id-on-xmppAddr (RFC 6120 §13.7.1.4): JIDs, not prepared.

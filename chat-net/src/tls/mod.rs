@@ -14,6 +14,7 @@
 //! Follows RFC 8446, RFC 5246, RFC 9266 (tls-exporter), RFC 6066 §3 (server names), RFC 6120 §13.7.1.4 (XMPP
 //! addresses in certificates), XEP-0368 (direct TLS).
 
+mod authorities;
 mod certificate;
 mod config;
 mod error;

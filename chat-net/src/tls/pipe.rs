@@ -4,8 +4,7 @@ use super::config::{Loaded, Tls, TlsPurpose};
 use super::error::TlsFault;
 use super::exporter::{Notes, noting};
 use super::info::{ClientCertificate, TlsEvent, TlsInfo, TlsVersion};
-use super::{certificate, record};
-use rustls::pki_types::UnixTime;
+use super::record;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     AppDataRecord, ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
@@ -265,13 +264,8 @@ impl TlsPipe {
             _ => TlsVersion::V1_2,
         };
         let alpn = self.connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
-        let client = match (&loaded.client_verifier, self.connection.peer_certificates()) {
-            (Some(verifier), Some([own, intermediates @ ..])) => {
-                match verifier.verify_client_cert(own, intermediates, UnixTime::now()) {
-                    Ok(_) => ClientCertificate::Verified(certificate::names(own)),
-                    Err(error) => ClientCertificate::Refused(error.to_string()),
-                }
-            }
+        let client = match (&loaded.authorities, self.connection.peer_certificates()) {
+            (Some(authorities), Some([own, intermediates @ ..])) => authorities.judge(own, intermediates),
             _ => ClientCertificate::Absent,
         };
         let info = Box::new(TlsInfo { exporter, server_name, client, version, alpn });

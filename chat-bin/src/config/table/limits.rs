@@ -31,8 +31,13 @@ const fn limit(
     set: fn(&mut Limits, u64),
     doc: &'static str,
 ) -> Setting {
-    Setting::new(name, kind, Fallback::Limit(LimitField { get, set }), doc)
+    Setting::new(name, kind, Fallback::Limit(LimitField { get, set }), doc).per_domain()
 }
+
+/// Why some are the same for all domains.
+const BEFORE_LOGIN: &str = "it holds before the login, when nobody's domain is certain";
+const MEMORY: &str = "it bounds the memory of a worker, which all domains share";
+const STORE: &str = "they share the store";
 
 pub(super) const SETTINGS: &[Setting] = &[
     limit(
@@ -55,7 +60,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         |l| l.stanza_bytes_unauthenticated_max.into(),
         |l, n| l.stanza_bytes_unauthenticated_max = n as u32,
         "Bytes of one element before login (RFC 6120 §13.12 asks for at least 10,000).",
-    ),
+    )
+    .for_all(BEFORE_LOGIN),
     limit(
         "limits.depth_max",
         count(8, 1024),
@@ -76,7 +82,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         |l| l.negotiation_timeout.0,
         |l, n| l.negotiation_timeout = Span(n),
         "Time from the connection to a bound resource.",
-    ),
+    )
+    .for_all(BEFORE_LOGIN),
     limit(
         "limits.idle_timeout",
         millis(100, 604_800_000),
@@ -181,28 +188,32 @@ pub(super) const SETTINGS: &[Setting] = &[
         |l| l.loading_stanzas_max.into(),
         |l, n| l.loading_stanzas_max = n as u32,
         "Stanzas that wait while one user's record is loaded.",
-    ),
+    )
+    .for_all(MEMORY),
     limit(
         "limits.loading_bytes_max",
         bytes(1024, 1 << 30),
         |l| l.loading_bytes_max.into(),
         |l, n| l.loading_bytes_max = n as u32,
         "Bytes of the stanzas that wait while one user's record is loaded.",
-    ),
+    )
+    .for_all(MEMORY),
     limit(
         "limits.users_cached_max",
         count(0, 10_000_000),
         |l| l.users_cached_max.into(),
         |l, n| l.users_cached_max = n as u32,
         "Records of users that nobody needs which one worker keeps in memory.",
-    ),
+    )
+    .for_all(MEMORY),
     limit(
         "limits.user_cache_timeout",
         secs(0, 86_400),
         |l| l.user_cache_timeout.0,
         |l, n| l.user_cache_timeout = Span(n),
         "How long the record of a user that nobody needs stays in memory.",
-    ),
+    )
+    .for_all(MEMORY),
     limit(
         "limits.directed_presence_max",
         count(0, 1_000_000),
@@ -223,22 +234,23 @@ pub(super) const SETTINGS: &[Setting] = &[
         |l| l.csi_bytes_max.into(),
         |l, n| l.csi_bytes_max = n as u32,
         "Bytes of the stanzas held back for such a client.",
-    )
-    .per_domain(),
+    ),
     limit(
         "limits.storing_bytes_max",
         bytes(65_536, 1 << 31),
         |l| l.storing_bytes_max.into(),
         |l, n| l.storing_bytes_max = n as u32,
         "Bytes of messages that one worker holds while a slow store has not written them.",
-    ),
+    )
+    .for_all(MEMORY),
     limit(
         "limits.store_timeout",
         millis(100, 600_000),
         |l| l.store_timeout.0,
         |l, n| l.store_timeout = Span(n),
         "How long the store may stay silent before what waits for it is refused.",
-    ),
+    )
+    .for_all(STORE),
     limit(
         "limits.spool_after",
         millis(1, 60_000),

@@ -26,6 +26,8 @@ pub struct Setting {
     pub fallback: Fallback,
     /// Where it may stand.
     pub scope: Scope,
+    /// Why it is the same for all domains, where one might expect otherwise.
+    pub because: Option<&'static str>,
     /// What it does, in one or two sentences.
     pub doc: &'static str,
 }
@@ -81,7 +83,7 @@ pub struct Machine {
 
 impl Setting {
     const fn new(name: &'static str, kind: Kind, fallback: Fallback, doc: &'static str) -> Self {
-        Setting { name, variable: None, kind, fallback, scope: Scope::Node, doc }
+        Setting { name, variable: None, kind, fallback, scope: Scope::Node, because: None, doc }
     }
 
     const fn variable(mut self, name: &'static str) -> Self {
@@ -96,6 +98,11 @@ impl Setting {
 
     const fn per_domain(self) -> Self {
         self.scope(Scope::Domain)
+    }
+
+    const fn for_all(mut self, because: &'static str) -> Self {
+        self.because = Some(because);
+        self.scope(Scope::Node)
     }
 
     /// `CHAT_SECTION_KEY`.

@@ -169,7 +169,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Path,
         Fallback::Nothing,
         "CA (PEM) whose client certificates may log in with EXTERNAL (identity: id-on-xmppAddr).",
-    ),
+    )
+    .per_domain(),
     Setting::new(
         "auth.scram_iterations",
         count(4096, 1_000_000),
@@ -233,8 +234,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "extensions.disabled",
         Kind::Choices { of: EXTENSIONS, empty: true },
         Fallback::Text(""),
-        "Extensions to leave out.",
-    ),
+        "Extensions to leave out: neither announced nor served.",
+    )
+    .per_domain(),
     Setting::new(
         "net.workers",
         count(1, 1024),

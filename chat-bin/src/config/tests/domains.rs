@@ -37,10 +37,81 @@ fn an_anonymous_domain_beside_a_normal_one() {
     assert_eq!([plain, anon, open].map(|d| d.allow_plaintext), [false, true, false]);
     assert_eq!([plain, anon, open].map(|d| d.registration_enabled), [false, false, true]);
     assert_eq!([plain, anon, open].map(|d| d.auth.scram_iterations), [4_096, 4_096, 10_000]);
-    assert_eq!(config.limits.roster_items_max, 100);
+    assert_eq!([plain, anon, open].map(|d| d.limits.roster_items_max), [100; 3]);
     assert_eq!(config.for_domain("OPEN.example.org"), open);
     assert_eq!(config.for_domain("elsewhere.example"), plain);
     assert_eq!(config.common(), plain);
+}
+
+#[test]
+fn limits_and_extensions_and_authorities_of_one_domain() {
+    let m = Machine::with_toml(
+        "domains = \"a.example b.example c.example\"\n\
+         auth.client_ca = \"chat.toml\"\n\
+         [limits]\n\
+         c2s_rate = 1000\n\
+         negotiation_timeout = 7\n\
+         [extensions]\n\
+         disabled = [\"xep0202\"]\n\
+         [domain.\"a.example\"]\n\
+         limits.c2s_rate = \"16KiB\"\n\
+         limits.roster_items_max = 3\n\
+         extensions.disabled = [\"xep0092\", \"xep0191\"]\n\
+         [domain.\"b.example\"]\n\
+         extensions.disabled = []\n\
+         auth.client_ca = \"\"\n",
+    );
+    let config = m.config();
+    let all = ["a.example", "b.example", "c.example"].map(|d| config.for_domain(d));
+    assert_eq!(all.map(|d| d.limits.rate_bytes_per_second), [16_384, 1_000, 1_000]);
+    assert_eq!(all.map(|d| d.limits.roster_items_max), [3, 5_000, 5_000]);
+    assert_eq!(all.map(|d| d.limits.negotiation_timeout.as_secs()), [7; 3]);
+    let without = all.map(|d| d.extensions_disabled.join(" "));
+    assert_eq!(without, ["xep0092 xep0191", "", "xep0202"]);
+    assert_eq!(all.map(|d| d.client_ca.is_some()), [true, false, true]);
+}
+
+#[test]
+fn what_concerns_all_domains_says_why_it_cannot_differ() {
+    let m = Machine::with_toml(
+        "domains = \"a.example\"\n\
+         [domain.\"a.example\".limits]\n\
+         negotiation_timeout = 7\n\
+         store_timeout = 7\n\
+         users_cached_max = 7\n",
+    );
+    let say = |line, name, why| {
+        format!("chat.toml:{line}: domain.\"a.example\".{name}: {name} cannot differ between domains: {why}")
+    };
+    let login = "it holds before the login, when nobody's domain is certain";
+    let memory = "it bounds the memory of a worker, which all domains share";
+    assert_eq!(
+        m.errors(),
+        [
+            say(3, "limits.negotiation_timeout", login),
+            say(4, "limits.store_timeout", "they share the store"),
+            say(5, "limits.users_cached_max", memory),
+        ]
+    );
+}
+
+#[test]
+fn limits_of_one_domain_fit_those_of_all() {
+    let m = Machine::with_toml(
+        "domains = \"a.example b.example\"\n\
+         limits.stanza_bytes_unauthenticated_max = 20_000\n\
+         [domain.\"a.example\".limits]\n\
+         stanza_bytes_max = 10_000\n\
+         spool_after = 60\n",
+    );
+    assert_eq!(
+        m.errors(),
+        [
+            "chat.toml:4: domain.\"a.example\".limits.stanza_bytes_max: must not be less than \
+             limits.stanza_bytes_unauthenticated_max, 20000",
+            "chat.toml:5: domain.\"a.example\".limits.spool_after: must not be more than limits.store_timeout, 10s",
+        ]
+    );
 }
 
 #[test]

@@ -207,7 +207,7 @@ fn the_promised_defaults() {
     ] {
         assert_eq!(effective(&config, name), pair(value, "default"), "{name}");
     }
-    assert_eq!(config.limits, chat_core::base::limits::Limits::default());
+    assert_eq!(config.common().limits, chat_core::base::limits::Limits::default());
     for variable in [
         "XMPP_DOMAINS",
         "MEMTABD_NODES",

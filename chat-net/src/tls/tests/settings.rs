@@ -217,6 +217,47 @@ fn certificates_that_do_not_verify_only_lose_their_names() {
     assert_eq!(unasked.info().client, ClientCertificate::Absent);
 }
 
+/// RFC 6120 §13.7.1.4: an address in a certificate is worth what the authorities of its domain say, not those of another.
+#[test]
+fn authorities_of_single_domains() {
+    let [general, own] = ["of all", "of capulet"].map(Authority::new);
+    let base = TlsConfig::new(identity(&["capulet.example"])).unwrap();
+    let both = base.clone().with_client_ca(general.pem()).with_domain_client_ca("Capulet.example", own.pem());
+    let only = base.clone().with_domain_client_ca("capulet.example", own.pem());
+    let not_there = base.clone().with_client_ca(general.pem()).without_domain_client_ca("capulet.example");
+    let nowhere = base.without_domain_client_ca("capulet.example");
+    let (juliet, romeo) = ("juliet@capulet.example", "romeo@montague.example");
+    for (config, authority, address, believed) in [
+        (&both, &own, juliet, true),
+        (&both, &own, romeo, false),
+        (&both, &general, juliet, false),
+        (&both, &general, romeo, true),
+        (&only, &own, juliet, true),
+        (&only, &own, romeo, false),
+        (&only, &general, juliet, false),
+        (&not_there, &general, juliet, false),
+        (&not_there, &general, romeo, true),
+    ] {
+        // Each certificate names second@capulet.example as well.
+        let options = Options { certificate: Some(authority.issue(address, false)), ..Options::default() };
+        let mut pair = pair(&tls(config), options);
+        pair.handshake().unwrap();
+        let names = match pair.info().client {
+            ClientCertificate::Verified(names) => names,
+            ClientCertificate::Refused(_) => ClientNames::default(),
+            ClientCertificate::Absent => panic!("nobody asked"),
+        };
+        assert_eq!(names.xmpp_addrs.iter().any(|a| a == address), believed, "{address} {config:?}");
+        // Names that are no addresses belong to no domain of ours.
+        let for_all = std::ptr::eq(authority, &raw const general) && config.client_ca.is_some();
+        assert_eq!(names.dns_names.is_empty(), !for_all);
+    }
+    let certificate = Some(own.issue(juliet, false));
+    let mut unasked = pair(&tls(&nowhere), Options { certificate, ..Options::default() });
+    unasked.handshake().unwrap();
+    assert_eq!(unasked.info().client, ClientCertificate::Absent, "without authorities nobody is asked");
+}
+
 /// A ticket remembers the certificate; whether it is believed depends on the authorities of today.
 #[test]
 fn a_ticket_does_not_outlive_its_authority() {
