@@ -4,4 +4,10 @@
 //! The tool is one thread around one epoll with thousands of connections, and no more XML than tags and quotes, so that
 //! a message costs it less than the fastest server. `README.md` says how to use it.
 
+pub mod cli;
+pub mod measure;
+pub mod net;
+pub mod relay;
+pub mod report;
+pub mod work;
 pub mod xmpp;

@@ -79,6 +79,11 @@ impl Input {
         &self.buffer[self.start..self.end]
     }
 
+    /// Takes so many bytes that are no token.
+    pub fn skip(&mut self, bytes: usize) {
+        self.start += bytes.min(self.end - self.start);
+    }
+
     /// Forgets what is there.
     pub fn clear(&mut self) {
         self.start = self.end;
