@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use chat_bench::measure::Server as Process;
 use chat_bench::relay::{Fault, Relay};
-use chat_bench::report::Report;
-use chat_bench::work::{Failure, Faults, Target, chat, idle, login};
+use chat_bench::report::{Report, plot};
+use chat_bench::work::{Failure, Faults, Flow, Target, Times, chat, idle, login, presence};
 use chat_bench::xmpp::{Mechanism, Security};
 use chat_net::server::{Domain, Listener, Server, ServerHandle};
 use chat_net::tls::{Tls, TlsConfig, self_signed};
 
 /// Accounts of the server; each costs key derivations of a debug build.
-const USERS: u32 = 12;
+const USERS: u32 = 18;
 const MOMENT: Duration = Duration::from_millis(400);
 
 /// The server of all tests here; it ends with the process.
@@ -47,9 +47,12 @@ fn target(first: u32) -> Target {
     Target { first, server: Some(own), label: "test".to_owned(), ..Target::new(address) }
 }
 
+fn short() -> Times {
+    Times { warm_up: Duration::from_millis(50), duration: MOMENT, ..Times::default() }
+}
+
 fn short_chat() -> chat::Options {
-    let (warm_up, duration) = (Duration::from_millis(50), MOMENT);
-    chat::Options { pairs: 2, warm_up, duration, ..chat::Options::default() }
+    chat::Options { pairs: 2, times: short(), ..chat::Options::default() }
 }
 
 /// A relay in a thread, until this is dropped.
@@ -107,8 +110,7 @@ fn chat_with_a_window() {
 #[test]
 fn chat_at_a_rate_with_stream_management_and_large_bodies() {
     let options = chat::Options {
-        window: None,
-        rate: 200.0,
+        flow: Flow::Rate(200.0),
         body_bytes: 5_000,
         ack_every: Some(3),
         to_bare: true,
@@ -119,7 +121,7 @@ fn chat_at_a_rate_with_stream_management_and_large_bodies() {
     assert_eq!(report.mode, "sm");
     // 400 ms of 200 per second; those that are measured are counted when they should have left.
     let latency = report.latency.expect("latencies");
-    assert!((79..=81).contains(&latency.count), "{latency:?}");
+    assert_eq!(latency.count, 80);
     assert_eq!(report.send_late.expect("how late").count, latency.count);
     assert!(report.ack_latency.expect("acks").count > 20);
 }
@@ -138,7 +140,7 @@ fn logins_of_every_kind() {
         if security == Security::Direct {
             target.address = tls;
         }
-        let options = login::Options { users: 2, presence: false, warm_up: Duration::ZERO, duration: MOMENT };
+        let options = login::Options { users: 2, presence: false, times: short() };
         let report =
             login::run(&target, &options).unwrap_or_else(|e| panic!("{security:?} {mechanism:?}: {e}"));
         assert_good(&report);
@@ -163,19 +165,37 @@ fn idle_sessions_of_accounts_that_are_registered_first() {
 }
 
 #[test]
+fn presence_to_all_of_a_group() {
+    let target = target(12);
+    let options =
+        presence::Options { groups: 2, contacts: 2, times: short(), ..presence::Options::default() };
+    let report = presence::run(&target, &options).expect("a report");
+    assert_good(&report);
+    assert_eq!(report.latency.as_ref().map(|l| l.count), Some(report.count));
+    assert_eq!(report.options["echoes_per_broadcast"], 1.0);
+    // The subscriptions are there now.
+    let options = presence::Options { flow: Flow::Rate(50.0), ..options };
+    let report = presence::run(&target, &options).expect("a report");
+    assert_good(&report);
+    assert_eq!(report.latency.expect("latencies").count, 40);
+}
+
+#[test]
 fn the_relay_forwards_what_the_tool_sends() {
     let relay = RunningRelay::start(Fault::None);
     let report = chat::run(&relay.target, &short_chat()).expect("a report");
     assert_good(&report);
     // The same accounts again: those who left are forgotten.
     assert_good(
-        &chat::run(&relay.target, &chat::Options { window: Some(1), ..short_chat() }).expect("a report"),
+        &chat::run(&relay.target, &chat::Options { flow: Flow::Window(1), ..short_chat() })
+            .expect("a report"),
     );
 }
 
 #[test]
 fn what_goes_wrong_is_seen() {
-    let quick = chat::Options { patience: Duration::from_millis(300), ..short_chat() };
+    let times = Times { patience: Duration::from_millis(300), ..short() };
+    let quick = chat::Options { times, ..short_chat() };
     for fault in ["lose:100", "double:100", "swap:100", "alter:100"] {
         let relay = RunningRelay::start(fault.parse().expect("a fault"));
         let report = chat::run(&relay.target, &quick).expect("a report");
@@ -198,10 +218,8 @@ fn a_stall_counts_for_all_that_should_have_been_sent_meanwhile() {
     let relay = RunningRelay::start("stall:100".parse().expect("a fault"));
     // Each of the two connections stalls once, for 200 ms, when 100 of its messages have come.
     let options = chat::Options {
-        window: None,
-        rate: 400.0,
-        warm_up: Duration::ZERO,
-        duration: Duration::from_millis(900),
+        flow: Flow::Rate(400.0),
+        times: Times { warm_up: Duration::ZERO, duration: Duration::from_millis(900), ..Times::default() },
         ..short_chat()
     };
     let report = chat::run(&relay.target, &options).expect("a report");
@@ -214,11 +232,31 @@ fn a_stall_counts_for_all_that_should_have_been_sent_meanwhile() {
 }
 
 #[test]
+fn reports_are_plotted() {
+    let relay = RunningRelay::start(Fault::None);
+    let chat = chat::run(&relay.target, &short_chat()).expect("a report");
+    let idle = idle::Options { sessions: 3, before: 0, roster: 0, presence: false, hold: Duration::ZERO };
+    let mut idle = idle::run(&relay.target, &idle).expect("a report");
+    assert!(idle.memory.as_ref().is_some_and(|m| m.pss_per_session.is_none() && m.curve.is_empty()));
+    idle.memory.as_mut().expect("memory").curve = vec![(0, 1 << 20), (3, 3 << 20)];
+    let text = format!("{}\n\n{}\n", chat.json(), idle.json());
+    let runs = plot::read(&text).expect("two runs");
+    assert_eq!(runs.len(), 2);
+    let latency = plot::latency(&runs).expect("a plot");
+    assert!(latency.starts_with("<svg") && latency.trim_end().ends_with("</svg>"));
+    assert!(latency.contains("µs") && latency.contains("chat"), "{latency}");
+    let memory = plot::memory(&runs).expect("a plot");
+    assert!(memory.contains("<polyline") && memory.contains("sessions"), "{memory}");
+    assert!(plot::latency(&runs[1..]).is_none() && plot::memory(&runs[..1]).is_none());
+    assert!(plot::read("{}").is_err());
+}
+
+#[test]
 fn senseless_options_are_refused() {
     for options in [
         chat::Options { pairs: 0, ..short_chat() },
-        chat::Options { window: Some(0), ..short_chat() },
-        chat::Options { window: None, rate: 0.0, ..short_chat() },
+        chat::Options { flow: Flow::Window(0), ..short_chat() },
+        chat::Options { flow: Flow::Rate(0.0), ..short_chat() },
         chat::Options { body_bytes: 10, ..short_chat() },
     ] {
         let refused = chat::run(&target(0), &options);

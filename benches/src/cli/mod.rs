@@ -15,8 +15,8 @@ use std::sync::atomic::AtomicBool;
 use clap::Parser as _;
 
 use crate::relay::Relay;
-use crate::report::Report;
-use crate::work::{Failure, chat, idle, login};
+use crate::report::{Report, plot};
+use crate::work::{Failure, chat, idle, login, presence};
 use options::{Command, Line};
 
 /// Runs the program.
@@ -32,7 +32,11 @@ pub fn run() -> ExitCode {
             let every = Some(args.every);
             args.chat.common.target().and_then(|(t, _relay)| chat::run(&t, &args.chat.options(every)))
         }
+        Command::Presence(args) => {
+            args.common.target().and_then(|(t, _relay)| presence::run(&t, &args.options()))
+        }
         Command::Relay(args) => return relay(&args),
+        Command::Plot(args) => return plots(&args),
     };
     match report {
         Ok(report) => print(&report),
@@ -65,4 +69,33 @@ fn relay(args: &options::RelayArgs) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn plots(args: &options::PlotArgs) -> ExitCode {
+    match draw(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat-load: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn draw(args: &options::PlotArgs) -> std::io::Result<()> {
+    let named =
+        |path: &std::path::Path, why: String| std::io::Error::other(format!("{}: {why}", path.display()));
+    let mut runs = Vec::new();
+    for path in &args.runs {
+        let text = std::fs::read_to_string(path).map_err(|e| named(path, e.to_string()))?;
+        runs.extend(plot::read(&text).map_err(|e| named(path, e))?);
+    }
+    for (path, svg, what) in [
+        (&args.latency, plot::latency(&runs), "no latencies"),
+        (&args.memory, plot::memory(&runs), "no memory curve"),
+    ] {
+        let Some(path) = path else { continue };
+        let svg = svg.ok_or_else(|| named(path, format!("{what} among {} runs", runs.len())))?;
+        std::fs::write(path, svg).map_err(|e| named(path, e.to_string()))?;
+    }
+    Ok(())
 }

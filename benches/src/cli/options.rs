@@ -1,6 +1,7 @@
 //! The options of each mode.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -8,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use super::spawn::SpawnedRelay;
 use crate::measure::Server;
 use crate::relay::Fault;
-use crate::work::{Failure, Target, chat, idle, login};
+use crate::work::{Failure, Flow, Target, Times, chat, idle, login, presence};
 use crate::xmpp::{Mechanism, Security};
 
 /// Loads an XMPP server, and says what that cost it. One line of JSON goes to standard output, a table to standard error.
@@ -29,8 +30,12 @@ pub(super) enum Command {
     Chat(ChatArgs),
     /// The same with stream management (XEP-0198) on both sides.
     Sm(SmArgs),
+    /// Everybody changes their status, which everybody else in their group gets to see.
+    Presence(PresenceArgs),
     /// A server that only forwards: what the sockets of this machine allow. Prints its address and its process.
     Relay(RelayArgs),
+    /// Draws runs side by side, as SVG.
+    Plot(PlotArgs),
 }
 
 #[derive(Debug, Args)]
@@ -123,8 +128,7 @@ pub(super) struct LoginArgs {
 
 impl LoginArgs {
     pub(super) fn options(&self) -> login::Options {
-        let (warm_up, duration) = self.time.both();
-        login::Options { users: self.users, presence: self.presence, warm_up, duration }
+        login::Options { users: self.users, presence: self.presence, times: self.time.times() }
     }
 }
 
@@ -139,8 +143,8 @@ pub(super) struct Time {
 }
 
 impl Time {
-    fn both(&self) -> (Duration, Duration) {
-        (self.warm_up, self.duration)
+    fn times(&self) -> Times {
+        Times { warm_up: self.warm_up, duration: self.duration, ..Times::default() }
     }
 }
 
@@ -202,17 +206,13 @@ pub(super) struct ChatArgs {
 
 impl ChatArgs {
     pub(super) fn options(&self, ack_every: Option<u64>) -> chat::Options {
-        let (warm_up, duration) = self.time.both();
         chat::Options {
             pairs: self.pairs,
-            window: self.rate.is_none().then_some(self.window),
-            rate: self.rate.unwrap_or(0.0),
+            flow: flow(self.rate, self.window),
             body_bytes: self.body,
             ack_every,
             to_bare: self.to_bare,
-            warm_up,
-            duration,
-            ..chat::Options::default()
+            times: self.time.times(),
         }
     }
 }
@@ -227,6 +227,41 @@ pub(super) struct SmArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct PresenceArgs {
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// Groups of users who are subscribed to each other; subscriptions are made where they are missing.
+    #[arg(long, default_value_t = 20)]
+    groups: u32,
+    /// Contacts of each user: a group has one member more.
+    #[arg(long, default_value_t = 10)]
+    contacts: u32,
+    /// Broadcasts of each user that may be under way to the slowest of the contacts.
+    #[arg(long, default_value_t = 1)]
+    window: u64,
+    /// No window, but so many broadcasts per second in all, sent when they are due.
+    #[arg(long, conflicts_with = "window", value_name = "PER SECOND")]
+    rate: Option<f64>,
+    #[command(flatten)]
+    time: Time,
+}
+
+impl PresenceArgs {
+    pub(super) fn options(&self) -> presence::Options {
+        presence::Options {
+            groups: self.groups,
+            contacts: self.contacts,
+            flow: flow(self.rate, self.window),
+            times: self.time.times(),
+        }
+    }
+}
+
+fn flow(rate: Option<f64>, window: u64) -> Flow {
+    rate.map_or(Flow::Window(window), Flow::Rate)
+}
+
+#[derive(Debug, Args)]
 pub(super) struct RelayArgs {
     /// Where to listen; port 0 lets the system choose.
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
@@ -237,6 +272,20 @@ pub(super) struct RelayArgs {
     /// What goes wrong, and with every how many-th stanza: lose, double, swap, alter, stall (lose:100).
     #[arg(long, default_value = "none", value_parser = fault)]
     pub(super) fault: Fault,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("plots").required(true).multiple(true).args(["latency", "memory"]))]
+pub(super) struct PlotArgs {
+    /// Files of JSON lines, as other modes print them. Latencies of runs with the same label are added up.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) runs: Vec<PathBuf>,
+    /// Where to draw how latencies are distributed.
+    #[arg(long, value_name = "SVG")]
+    pub(super) latency: Option<PathBuf>,
+    /// Where to draw how memory grows with sessions.
+    #[arg(long, value_name = "SVG")]
+    pub(super) memory: Option<PathBuf>,
 }
 
 fn fault(text: &str) -> Result<Fault, String> {
@@ -259,7 +308,7 @@ mod tests {
         let line = Line::parse_from(["chat-load", "sm", "--relay", "--rate", "400", "--every", "3"]);
         let Command::Sm(args) = line.command else { panic!("sm") };
         let options = args.chat.options(Some(args.every));
-        assert_eq!((options.window, options.rate, options.ack_every), (None, 400.0, Some(3)));
+        assert_eq!((options.flow, options.ack_every), (Flow::Rate(400.0), Some(3)));
         assert!(Line::try_parse_from(["chat-load", "chat", "--rate", "4", "--window", "4"]).is_err());
         assert!(Line::try_parse_from(["chat-load", "chat", "--duration", "-1"]).is_err());
     }

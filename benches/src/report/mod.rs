@@ -6,6 +6,7 @@
 //! error. Names of fields end in their unit.
 //! Not here: how figures are measured (`measure`).
 
+pub mod plot;
 mod progress;
 mod table;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::ramp::Ramp;
-use super::{Failure, Target};
+use super::{Failure, Target, Times};
 use crate::measure::{Latencies, Snapshot};
 use crate::net::{ConnId, Hub, Read, descriptors};
 use crate::report::{Progress, Report};
@@ -19,20 +19,13 @@ pub struct Options {
     pub users: u32,
     /// Become available, too, before leaving.
     pub presence: bool,
-    /// Before anything is measured; every user should have been in once by its end, so that the tool has all keys.
-    pub warm_up: Duration,
-    /// How long to measure.
-    pub duration: Duration,
+    /// How long it takes; every user should have been in once while warming up, so that the tool has all keys.
+    pub times: Times,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options {
-            users: 200,
-            presence: false,
-            warm_up: Duration::from_secs(2),
-            duration: Duration::from_secs(10),
-        }
+        Options { users: 200, presence: false, times: Times::default() }
     }
 }
 
@@ -45,6 +38,7 @@ struct Logins {
     /// Users that have closed their stream, by connection.
     leaving: Vec<Option<User>>,
     parallel: usize,
+    patience: Duration,
     count: u64,
     latencies: Latencies,
 }
@@ -67,18 +61,19 @@ pub fn run(target: &Target, options: &Options) -> Result<Report, Failure> {
         out: (0..options.users).map(|n| User(target.first + n)).collect(),
         leaving: Vec::new(),
         parallel: target.parallel,
+        patience: options.times.patience,
         count: 0,
         latencies: Latencies::new(),
     };
-    logins.go_on("warming up", options.warm_up)?;
+    logins.go_on("warming up", options.times.warm_up)?;
     (logins.count, logins.latencies) = (0, Latencies::new());
     let before = Snapshot::take(target.server)?;
-    logins.go_on("measuring", options.duration)?;
+    logins.go_on("measuring", options.times.duration)?;
     let after = Snapshot::take(target.server)?;
     let mut report = Report::new("login", "logins", target, logins.count, after.since(&before));
     report.options = json!({
         "users": options.users, "presence": options.presence, "parallel": target.parallel,
-        "warm_up_s": options.warm_up.as_secs_f64(),
+        "warm_up_s": options.times.warm_up.as_secs_f64(),
     });
     report.latency = logins.latencies.quantiles();
     logins.finish()?;
@@ -138,7 +133,7 @@ impl Logins {
 
     /// Lets those in that are on their way, and everybody out.
     fn finish(&mut self) -> Result<(), Failure> {
-        let end = Instant::now() + Duration::from_secs(5);
+        let end = Instant::now() + self.patience;
         let is_out = |l: &Logins| l.ramp.under_way() == 0 && l.leaving.iter().all(Option::is_none);
         while !is_out(self) && Instant::now() < end {
             self.turn()?;

@@ -92,11 +92,15 @@ impl Plan {
         format!("{}{}@{}", self.prefix, user.0, self.domain)
     }
 
-    /// Whose address this is: `user7@example.org/x` is that of user 7.
+    /// Whose address this is: `user7@localhost/x` is that of user 7.
     #[must_use]
     pub fn user_of(&self, jid: &[u8]) -> Option<User> {
         let digits = jid.strip_prefix(self.prefix.as_bytes())?;
         let end = memchr::memchr(b'@', digits)?;
+        let rest = digits[end + 1..].strip_prefix(self.domain.as_bytes())?;
+        if !(rest.is_empty() || rest.starts_with(b"/")) {
+            return None;
+        }
         std::str::from_utf8(&digits[..end]).ok()?.parse().ok().map(User)
     }
 }
@@ -116,4 +120,23 @@ pub fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::Target;
+
+    #[test]
+    fn addresses_belong_to_users() {
+        let plan = Target::new("127.0.0.1:1".parse().expect("an address")).plan();
+        assert_eq!(plan.user_of(b"user12@localhost"), Some(User(12)));
+        assert_eq!(plan.user_of(b"user12@localhost/x"), Some(User(12)));
+        for other in
+            ["user12", "userx@localhost", "other12@localhost", "user12@localhost.org", "user12@b/localhost"]
+        {
+            assert_eq!(plan.user_of(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(escape("a<'&\">"), "a&lt;&apos;&amp;&quot;&gt;");
+    }
 }
