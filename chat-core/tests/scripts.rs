@@ -22,6 +22,8 @@
 //! stall romeo                          reads nothing any more: what is sent stays with the server
 //! wait 300                             milliseconds pass
 //! store down | store up                the store fails every request | works again
+//! store refuses 2                      it is too busy for the next two messages that are to be kept
+//! store loses                          it keeps messages, and its answers are lost, until it is up again
 //! crash                                the server dies; what is in the store stays
 //! ```
 

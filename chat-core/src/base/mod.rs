@@ -12,6 +12,7 @@
 pub mod bucket;
 pub mod bytes;
 pub mod id;
+pub mod lanes;
 pub mod limits;
 pub mod map;
 pub mod pending;
@@ -24,6 +25,7 @@ pub mod timer;
 pub use bucket::TokenBucket;
 pub use bytes::{ByteQueue, Pool};
 pub use id::{ConnId, MsgId, NodeId, UserId, WorkerId};
+pub use lanes::Lanes;
 pub use limits::Limits;
 pub use map::{HashKey, KeyedMap};
 pub use pending::{Pending, RequestId};

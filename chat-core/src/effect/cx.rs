@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::wait::{Request, Wait};
 use super::{AccountOp, Envelope, Event, Mail, Output, ResourceId, Settings, SettleTo, StoreOp, Wires};
-use crate::base::{ConnId, Now, Pending, RequestId, Rng, Span, Throttle, Timers, UserId};
+use crate::base::{ConnId, Lanes, Now, Pending, RequestId, Rng, Span, Throttle, Timers, UserId};
 use crate::jid::BareJid;
 
 /// Whose deadline a timer is.
@@ -19,6 +19,9 @@ pub enum Deadline {
 
 /// How often a request that is not answered is asked again.
 const RETRY: Span = Span::millis(2_500);
+
+/// How soon a store that said it is overloaded is asked again.
+const AGAIN: Span = Span::millis(250);
 
 /// The hands of the engine: everything a rule may read or cause, besides the state it is about.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub struct Cx {
     pub outputs: VecDeque<Output>,
     /// Requests without answer.
     pub pending: Pending<Request>,
+    /// Writes into spools among them: a user's messages keep their order, also if the store is overloaded.
+    spooling: Lanes<BareJid>,
     /// Mail of this worker to itself, in order; handled before the next input.
     pub local: VecDeque<Mail>,
     /// Mail to other workers, by worker.
@@ -59,6 +64,7 @@ impl Cx {
             timers: Timers::default(),
             outputs: VecDeque::new(),
             pending: Pending::default(),
+            spooling: Lanes::new(rng.hash_key()),
             local: VecDeque::new(),
             batches,
             stream_features: Vec::new(),
@@ -82,8 +88,42 @@ impl Cx {
         let give_up = self.now.mono + self.settings.limits.store_timeout;
         let request = Request { op: Some(op.clone()), give_up, wait };
         let id = self.pending.insert(request, self.now.mono + RETRY);
+        if let StoreOp::SpoolPut { user, .. } = &*op
+            && !self.spooling.enter(user, id)
+        {
+            self.pending.postpone(id, (self.now.mono + AGAIN).min(give_up));
+            return id;
+        }
         self.outputs.push_back(Output::Store { id, op });
         id
+    }
+
+    /// The store has no room for a request, and has not begun: it is asked again until the time is up. `Err`: it must
+    /// not be, because later messages of the same user were taken, or because the time is up.
+    pub fn overloaded(&mut self, id: RequestId, request: Request) -> Result<(), Request> {
+        let user = request.spools();
+        if self.now.mono >= request.give_up || user.is_some_and(|user| !self.spooling.refused(user, id)) {
+            return Err(request);
+        }
+        let at = (self.now.mono + AGAIN).min(request.give_up);
+        self.pending.put_back(id, request, at);
+        Ok(())
+    }
+
+    /// A request to the store has its answer, or gets none. Returns the requests that must not be asked again, because
+    /// what came after them was carried out.
+    pub fn answered(
+        &mut self,
+        id: RequestId,
+        request: &Request,
+        carried_out: bool,
+    ) -> Vec<(RequestId, Request)> {
+        let Some(user) = request.spools() else { return Vec::new() };
+        let left = self.spooling.leave(user, id, carried_out);
+        for id in left.released {
+            self.pending.postpone(id, self.now.mono);
+        }
+        left.overtaken.into_iter().filter_map(|id| Some((id, self.pending.take(id)?))).collect()
     }
 
     /// Asks the authenticator; `wait` says what the answer is for. Not repeated: whoever waits has a deadline of
@@ -96,10 +136,15 @@ impl Cx {
     }
 
     /// A request whose time has come is asked again, or given up: then `Some` says who waited.
-    pub fn retry(&mut self) -> Option<Request> {
+    pub fn retry(&mut self) -> Option<(RequestId, Request)> {
         while let Some((id, request)) = self.pending.expired(self.now.mono) {
             if self.now.mono >= request.give_up {
-                return Some(request);
+                return Some((id, request));
+            }
+            if request.spools().is_some_and(|user| !self.spooling.may_ask(user, id)) {
+                let at = (self.now.mono + AGAIN).min(request.give_up);
+                self.pending.put_back(id, request, at);
+                continue;
             }
             self.ask_again(id, request, RETRY);
         }

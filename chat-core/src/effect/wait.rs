@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{SettleTo, StoreOp};
 use crate::base::{ConnId, MsgId, UserId};
+use crate::jid::BareJid;
 
 /// Who waits for the answer to a request.
 #[derive(Debug, Clone)]
@@ -67,4 +68,14 @@ pub struct Request {
     pub give_up: crate::base::Mono,
     /// Who waits.
     pub wait: Wait,
+}
+
+impl Request {
+    /// Into whose spool it writes, if it does.
+    pub fn spools(&self) -> Option<&BareJid> {
+        match self.op.as_deref() {
+            Some(StoreOp::SpoolPut { user, .. }) => Some(user),
+            _ => None,
+        }
+    }
 }

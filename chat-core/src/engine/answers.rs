@@ -13,27 +13,25 @@ use crate::stanza::{Condition, ErrorType, Kind, Stanza, StanzaError};
 use crate::user::{self, Parked, Record, SpoolState};
 use crate::xml::{StreamNs, scan};
 
-/// How soon a store that said it is overloaded is asked again.
-const AGAIN: Span = Span::millis(250);
-
 /// How soon a spool that could not be read is read again, if somebody is there to have it.
 const SPOOL_RETRY: Span = Span::secs(5);
 
 impl Engine {
     pub(super) fn on_stored(&mut self, id: RequestId, result: StoreResult) {
-        let Some(request) = self.cx.pending.take(id) else { return };
-        // An overloaded store has not begun: it is asked again until the time is up.
-        if matches!(result, Err(StoreError::Overloaded)) && self.cx.now.mono < request.give_up {
-            let at = (self.cx.now.mono + AGAIN).min(request.give_up);
-            return self.cx.pending.put_back(id, request, at);
+        let Some(mut request) = self.cx.pending.take(id) else { return };
+        if matches!(result, Err(StoreError::Overloaded)) {
+            request = match self.cx.overloaded(id, request) {
+                Ok(()) => return,
+                Err(request) => request,
+            };
         }
-        self.on_answer(request, result);
+        self.on_answer(id, request, result);
     }
 
     /// The time of a request is up.
-    pub(super) fn on_unanswered(&mut self, request: Request) {
+    pub(super) fn on_unanswered(&mut self, id: RequestId, request: Request) {
         match request.op {
-            Some(_) => self.on_answer(request, Err(StoreError::Unavailable)),
+            Some(_) => self.on_answer(id, request, Err(StoreError::Unavailable)),
             None => self.on_account_answer(request.wait, Err(AccountError::Unavailable)),
         }
     }
@@ -58,7 +56,11 @@ impl Engine {
         }
     }
 
-    fn on_answer(&mut self, request: Request, result: StoreResult) {
+    fn on_answer(&mut self, id: RequestId, request: Request, result: StoreResult) {
+        for (id, overtaken) in self.cx.answered(id, &request, result.is_ok()) {
+            // These are out already, and overtake nothing.
+            self.on_answer(id, overtaken, Err(StoreError::Overloaded));
+        }
         if let Err(error) = &result
             && let Some(op) = &request.op
             && !matches!(error, StoreError::Full | StoreError::Conflict)
@@ -87,7 +89,10 @@ impl Engine {
                 self.storing -= stanza.as_ref().map_or(0, |s| s.len());
                 match result {
                     Ok(_) => self.on_spooled(user, id, settle),
-                    Err(error) => self.on_not_spooled(user, id, settle, stanza.as_deref(), error),
+                    Err(error) => {
+                        self.on_not_spooled(user, id, settle, stanza.as_deref(), error);
+                        self.may_be_spooled(user, error);
+                    }
                 }
             }
             Wait::Rows(user) => match result {
@@ -181,12 +186,15 @@ impl Engine {
         if let Some(user) = self.users.get_mut(id)
             && let Some((key, flight)) = user.flights.find(msg)
         {
-            if flight.acked && flight.copies == 0 {
-                user.flights.remove(key);
-                return;
-            }
             if flight.acked {
                 flight.spool = SpoolState::Absent;
+                if flight.copies == 0 {
+                    user.flights.remove(key);
+                }
+                // It may be there all the same.
+                user.gone.insert(self.cx.now.mono, msg);
+                let op = StoreOp::SpoolDelete { user: user.jid.clone(), ids: vec![msg] };
+                self.cx.store(op, Wait::Nobody);
                 return;
             }
             // The clients may yet acknowledge it; but the sender is told that it may be lost, and that once.
@@ -203,6 +211,17 @@ impl Engine {
         }
         self.cx.settled(settle);
         self.arm_user(id);
+    }
+
+    /// A row that could not be written may have been, if an answer was lost: somebody should look.
+    fn may_be_spooled(&mut self, id: UserId, error: StoreError) {
+        if let Some(user) = self.users.get_mut(id)
+            && !matches!(error, StoreError::Full | StoreError::Overloaded)
+        {
+            user.spool.add();
+            user.spool.retry = Some(self.cx.now.mono + SPOOL_RETRY);
+            self.arm_user(id);
+        }
     }
 
     fn on_no_rows(&mut self, id: UserId) {

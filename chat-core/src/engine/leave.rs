@@ -75,7 +75,8 @@ impl Engine {
                     _ if flight.acked || flight.copies > 0 => {}
                     // Another client, without stream management, had it: as good as acknowledged.
                     spool if flight.had => {
-                        had.push((flight.settle, (spool == SpoolState::Written).then_some(flight.id)));
+                        let row = matches!(spool, SpoolState::Written | SpoolState::Refused);
+                        had.push((flight.settle, row.then_some(flight.id)));
                     }
                     SpoolState::Refused => {}
                     SpoolState::Written | SpoolState::Writing => user.spool.add(),

@@ -195,8 +195,8 @@ impl Engine {
                 Deadline::User(user) => self.on_user_time(user),
             }
         }
-        while let Some(request) = self.cx.retry() {
-            self.on_unanswered(request);
+        while let Some((id, request)) = self.cx.retry() {
+            self.on_unanswered(id, request);
         }
     }
 

@@ -57,7 +57,8 @@ impl Engine {
             let Some(flight) = user.flights.get_mut(key) else { continue };
             flight.acked = true;
             settled.extend(flight.settle.take());
-            if flight.spool == SpoolState::Written {
+            // One that was refused may be there all the same, if an answer was lost.
+            if matches!(flight.spool, SpoolState::Written | SpoolState::Refused) {
                 delete.push(flight.id);
                 flight.spool = SpoolState::Absent;
                 user.gone.insert(self.cx.now.mono, flight.id);

@@ -88,7 +88,10 @@ impl Engine {
         let ns = StreamNs::client();
         let Some(user) = self.users.get_mut(id) else { return false };
         // It is on its way already, to a session that has not acknowledged it.
-        if user.flights.find(row.id).is_some() {
+        if let Some((_, flight)) = user.flights.find(row.id) {
+            if flight.spool == SpoolState::Refused {
+                flight.spool = SpoolState::Written;
+            }
             return true;
         }
         // Or to one that acknowledges nothing: the row goes when it is written.

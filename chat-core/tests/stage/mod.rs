@@ -102,7 +102,7 @@ impl Stage {
             }
             "stall" => self.client(rest)?.stalled = true,
             "wait" => self.wait(rest.parse().map_err(|_| "how many milliseconds?")?),
-            "store" => self.props.down = rest == "down",
+            "store" => self.store(rest)?,
             "crash" => self.crash(),
             "kick" => self.command(Command::Kick {
                 user: rest.parse().map_err(|_| "no bare JID")?,
@@ -148,6 +148,17 @@ impl Stage {
             }
             _ => Err("what is this?".into()),
         }
+    }
+
+    fn store(&mut self, rest: &str) -> Result<(), String> {
+        match rest.split_once(' ').unwrap_or((rest, "")) {
+            ("down", _) => self.props.down = true,
+            ("up", _) => (self.props.down, self.props.loses) = (false, false),
+            ("loses", _) => self.props.loses = true,
+            ("refuses", n) => self.props.refuses = n.parse().map_err(|_| "how many writes?")?,
+            _ => return Err("what does it do?".into()),
+        }
+        Ok(())
     }
 
     fn fill(&self, xml: &str) -> String {
@@ -333,8 +344,9 @@ impl Stage {
             busy = true;
             match output {
                 Output::Store { id, op } => {
-                    let result = self.props.store(&op);
-                    self.engines[worker].handle(self.now, Input::Stored { id, result });
+                    if let Some(result) = self.props.store(&op) {
+                        self.engines[worker].handle(self.now, Input::Stored { id, result });
+                    }
                 }
                 Output::Account { id, op } => {
                     let result = self.props.check(&op);

@@ -22,6 +22,10 @@ pub struct Props {
     records: BTreeMap<String, Record>,
     rows: i64,
     pub down: bool,
+    /// So many writes into spools are refused, because the store is overloaded.
+    pub refuses: usize,
+    /// Writes into spools are carried out, and their answers are lost.
+    pub loses: bool,
 }
 
 impl Props {
@@ -62,7 +66,19 @@ impl Props {
         }
     }
 
-    pub fn store(&mut self, op: &StoreOp) -> StoreResult {
+    /// The answer of the store, unless it is lost.
+    pub fn store(&mut self, op: &StoreOp) -> Option<StoreResult> {
+        if !matches!(op, StoreOp::SpoolPut { .. }) {
+            return Some(self.carry_out(op));
+        }
+        if self.refuses > 0 {
+            self.refuses -= 1;
+            return Some(Err(StoreError::Overloaded));
+        }
+        Some(self.carry_out(op)).filter(|_| !self.loses)
+    }
+
+    fn carry_out(&mut self, op: &StoreOp) -> StoreResult {
         if self.down {
             return Err(StoreError::Unavailable);
         }
