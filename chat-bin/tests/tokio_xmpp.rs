@@ -4,13 +4,16 @@
 mod client;
 #[path = "tokio_xmpp/connect.rs"]
 mod connect;
+#[path = "tokio_xmpp/resume.rs"]
+mod resume;
 mod support;
 
-use client::{Client, acknowledged, body, message};
-use connect::{Connector, Proxy};
+use client::{Client, acknowledged, befriend, body, message};
+use connect::Connector;
 use rustls::pki_types::CertificateDer;
 use sasl::common::{ChannelBinding, Credentials};
 use support::{TestServer, put};
+use tokio_xmpp::client_login;
 use tokio_xmpp::connect::ServerConnector as _;
 use tokio_xmpp::error::{AuthError, Error};
 use tokio_xmpp::jid::{BareJid, Jid};
@@ -19,13 +22,11 @@ use tokio_xmpp::parsers::carbons::{Enable, Received, Sent};
 use tokio_xmpp::parsers::iq::Iq;
 use tokio_xmpp::parsers::ns;
 use tokio_xmpp::parsers::ping::Ping;
-use tokio_xmpp::parsers::presence::{Presence, Type};
+use tokio_xmpp::parsers::presence::Type;
 use tokio_xmpp::parsers::roster::{Roster, Subscription};
 use tokio_xmpp::parsers::sasl::DefinedCondition as SaslCondition;
 use tokio_xmpp::parsers::stanza_error::DefinedCondition;
-use tokio_xmpp::stanzastream::{Event, StanzaStage, StreamEvent};
 use tokio_xmpp::xmlstream::Timeouts;
-use tokio_xmpp::{Stanza, client_login};
 
 const ROMEO: &str = "romeo@localhost";
 const JULIET: &str = "juliet@localhost";
@@ -74,24 +75,6 @@ impl World {
 
 fn bare(jid: &Jid) -> BareJid {
     jid.to_bare()
-}
-
-/// Each sees the other's presence (RFC 6121 §3.1).
-async fn befriend(one: &mut Client, other: &mut Client) {
-    subscribe(one, other).await;
-    subscribe(other, one).await;
-    one.expect_subscription(&bare(&other.jid), "Both").await;
-    other.expect_subscription(&bare(&one.jid), "Both").await;
-}
-
-async fn subscribe(one: &mut Client, other: &mut Client) {
-    let (asks, asked) = (Jid::from(bare(&one.jid)), Jid::from(bare(&other.jid)));
-    one.send(Presence::subscribe().with_to(asked.clone())).await;
-    other.expect_presence(Type::Subscribe, &asks).await;
-    other.send(Presence::subscribed().with_to(asks)).await;
-    one.expect_presence(Type::Subscribed, &asked).await;
-    let there = other.jid.clone();
-    one.expect_presence(Type::None, &there).await;
 }
 
 #[tokio::test]
@@ -273,68 +256,9 @@ async fn blocks() {
     }
 }
 
-/// XEP-0198 §5: the TCP connection is cut; nothing is lost, doubled or out of order, and nobody sees him leave.
 #[tokio::test]
 async fn resumes_when_the_connection_was_cut() {
     for world in World::both() {
-        let proxy = Proxy::start(world.connector.address).await;
-        let through = world.connector.by_way_of(proxy.address);
-        let mut orchard = Client::log_in(through, "romeo@localhost/orchard", PASSWORD).await;
-        orchard.go_online().await;
-        let mut balcony = world.client(JULIET, "balcony").await;
-        befriend(&mut orchard, &mut balcony).await;
-
-        for turn in ["first", "second"] {
-            orchard.forget();
-            // One that may be on its way when the connection dies, and one that is sent while there is none.
-            let mut dying = orchard.say(&balcony.jid, &format!("{turn}: dying")).await;
-            dying.wait_for(StanzaStage::Sent).await.expect("it is sent");
-            proxy.cut();
-            let there = |event: &Event| matches!(event, Event::Stream(StreamEvent::Suspended)).then_some(());
-            orchard.expect("the cut", there).await;
-            let cut_off = orchard.say(&balcony.jid, &format!("{turn}: cut off")).await;
-            for n in 0..5 {
-                balcony.say(&orchard.jid, &format!("{turn}: {n}")).await;
-            }
-            balcony.settle().await;
-            proxy.mend();
-            orchard
-                .expect("the resumption", |event| match event {
-                    Event::Stream(StreamEvent::Resumed) => Some(()),
-                    Event::Stream(other) => panic!("instead of a resumption: {other:?}"),
-                    Event::Stanza(_) => None,
-                })
-                .await;
-            acknowledged(dying).await;
-            acknowledged(cut_off).await;
-
-            // The stream goes on both ways; whatever comes before the last words is all that came.
-            orchard.say(&balcony.jid, "last").await;
-            balcony.say(&orchard.jid, "last").await;
-            let expected = ["dying", "cut off"].map(|text| format!("{turn}: {text}"));
-            assert_eq!(until_last(&mut balcony).await, expected);
-            let expected: Vec<_> = (0..5).map(|n| format!("{turn}: {n}")).collect();
-            assert_eq!(until_last(&mut orchard).await, expected);
-        }
-        let gone = |event: &Event| matches!(event, Event::Stanza(Stanza::Presence(p)) if p.type_ == Type::Unavailable);
-        balcony.never("the presence of one who came back in time", gone);
-
-        let left = orchard.jid.clone();
-        orchard.leave().await;
-        balcony.expect_presence(Type::Unavailable, &left).await;
-        balcony.leave().await;
-    }
-}
-
-/// What messages say until one says `last`.
-async fn until_last(client: &mut Client) -> Vec<String> {
-    let mut said = Vec::new();
-    loop {
-        let message = client.next_message().await;
-        let text = body(&message).expect("a body").to_owned();
-        if text == "last" {
-            return said;
-        }
-        said.push(text);
+        resume::resumes_when_the_connection_was_cut(&world.connector, PASSWORD).await;
     }
 }

@@ -210,3 +210,21 @@ pub fn message(event: &Event) -> Option<&Message> {
 pub fn body(message: &Message) -> Option<&str> {
     message.bodies.values().next().map(String::as_str)
 }
+
+/// Each sees the other's presence (RFC 6121 §3.1).
+pub async fn befriend(one: &mut Client, other: &mut Client) {
+    subscribe(one, other).await;
+    subscribe(other, one).await;
+    one.expect_subscription(&other.jid.to_bare(), "Both").await;
+    other.expect_subscription(&one.jid.to_bare(), "Both").await;
+}
+
+async fn subscribe(one: &mut Client, other: &mut Client) {
+    let (asks, asked) = (Jid::from(one.jid.to_bare()), Jid::from(other.jid.to_bare()));
+    one.send(Presence::subscribe().with_to(asked.clone())).await;
+    other.expect_presence(Type::Subscribe, &asks).await;
+    other.send(Presence::subscribed().with_to(asks)).await;
+    one.expect_presence(Type::Subscribed, &asked).await;
+    let there = other.jid.clone();
+    one.expect_presence(Type::None, &there).await;
+}
