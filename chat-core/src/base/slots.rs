@@ -48,7 +48,8 @@ pub struct Slots<T> {
     len: usize,
 }
 
-struct Place<T> {
+/// Where a value lives.
+pub(super) struct Place<T> {
     generation: u32,
     tenant: Tenant<T>,
 }

@@ -65,6 +65,12 @@ struct Timer<K> {
     after: u32,
 }
 
+/// A timer of an engine, for the table of sizes (`engine/sizes.rs`).
+#[cfg(test)]
+pub(crate) const fn timer_size<K>() -> usize {
+    size_of::<super::slots::Place<Timer<K>>>()
+}
+
 /// A list of timers, and a lower bound of their deadlines (exact unless one of them was cancelled).
 #[derive(Clone, Copy)]
 struct Place {

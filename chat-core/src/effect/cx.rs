@@ -51,7 +51,13 @@ pub struct Cx {
     /// Who failed to log in lately.
     pub throttle: Throttle,
     resources: u64,
+    /// Buffers that were used and are empty.
+    buffers: Vec<Vec<u8>>,
 }
+
+/// Buffers that are kept for later, and the bytes that one of them may have room for.
+const BUFFERS_MAX: usize = 8;
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 impl Cx {
     /// The hands of a new engine.
@@ -72,6 +78,7 @@ impl Cx {
             rng,
             // Never the same again after a restart: late mail must not reach a resource of another life.
             resources: resources >> 1,
+            buffers: Vec::new(),
             settings,
         }
     }
@@ -80,6 +87,20 @@ impl Cx {
     pub fn next_resource(&mut self) -> ResourceId {
         self.resources += 1;
         ResourceId(self.resources)
+    }
+
+    /// An empty buffer to write something in, to be given back by [`Cx::keep_buffer`]: what is written for each stanza
+    /// needs no memory of its own.
+    pub fn buffer(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    /// A buffer is needed no more. One that grew very large is not kept.
+    pub fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
+        if self.buffers.len() < BUFFERS_MAX && buffer.capacity() <= BUFFER_BYTES_MAX {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
     }
 
     /// Asks the store; `wait` says what the answer is for.

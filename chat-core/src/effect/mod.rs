@@ -31,4 +31,6 @@ pub use settings::{Domain, Settings};
 pub use store::{Loaded, SpoolRow, SpoolSeq, StoreDone, StoreError, StoreOp, StoreResult};
 pub use tls::TlsInfo;
 pub use wait::{PendingReply, Request, Wait};
+#[cfg(test)]
+pub(crate) use wire::SIZES as WIRE_SIZES;
 pub use wire::{Promise, Then, WireSink, Wires};

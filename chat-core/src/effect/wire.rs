@@ -1,6 +1,7 @@
 //! Outgoing bytes: one outbox per connection, its buffers from the engine's pool.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use super::{Output, SettleTo};
 use crate::base::{ByteQueue, ConnId, MsgId, Pool, Utc, WorkerId};
@@ -72,6 +73,11 @@ impl Wire {
     }
 }
 
+/// For the table of sizes (`engine/sizes.rs`).
+#[cfg(test)]
+pub(crate) const SIZES: [(&str, usize); 2] =
+    [("an outbox", size_of::<Option<Wire>>()), ("a promise in an outbox", size_of::<Mark>())];
+
 /// All outboxes of an engine.
 #[derive(Debug)]
 pub struct Wires {
@@ -94,6 +100,13 @@ impl Sink for WireSink<'_> {
         if let Some(out) = &mut self.out {
             out.push(self.pool, bytes);
         }
+    }
+}
+
+impl fmt::Write for WireSink<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.put(text.as_bytes());
+        Ok(())
     }
 }
 
@@ -218,6 +231,12 @@ impl Wires {
             return WireSink { out: None, pool };
         }
         WireSink { out: Some(&mut wire.out), pool }
+    }
+
+    /// Appends text with numbers in it to an outbox, without a string between.
+    pub fn write_fmt(&mut self, conn: ConnId, text: fmt::Arguments<'_>) {
+        // A sink takes everything.
+        let _ = fmt::Write::write_fmt(&mut self.sink(conn), text);
     }
 
     /// Appends bytes to an outbox.

@@ -42,20 +42,27 @@ impl Engine {
                 {
                     return Err(format!(
                         "{jid}/{} has {unacked} stanzas, {bytes} bytes unacknowledged",
-                        r.name
+                        r.name()
                     ));
                 }
                 let (unsettled, bytes) = sm.unsettled();
                 if unsettled > limits.unsettled_stanzas_max
                     || bytes > limits.unsettled_bytes_max + limits.stanza_bytes_max
                 {
-                    return Err(format!("{jid}/{} has {unsettled} stanzas, {bytes} bytes unsettled", r.name));
+                    return Err(format!(
+                        "{jid}/{} has {unsettled} stanzas, {bytes} bytes unsettled",
+                        r.name()
+                    ));
                 }
                 if r.directed.len() > limits.directed_presence_max as usize {
-                    return Err(format!("{jid}/{} owes {} unavailable presences", r.name, r.directed.len()));
+                    return Err(format!(
+                        "{jid}/{} owes {} unavailable presences",
+                        r.name(),
+                        r.directed.len()
+                    ));
                 }
                 if r.held.as_ref().is_some_and(|h| h.len() > limits.csi_stanzas_max as usize) {
-                    return Err(format!("{jid}/{} has too much held back", r.name));
+                    return Err(format!("{jid}/{} has too much held back", r.name()));
                 }
             }
         }

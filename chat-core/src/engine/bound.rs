@@ -20,7 +20,7 @@ impl Engine {
         match scan(bytes, &stream_ns, &limits) {
             Err(fault) => self.fail(conn, &fault.into()),
             Ok(view) if view.ns() == ns::CLIENT => self.on_stanza(conn, seat, &view, lang.as_deref()),
-            Ok(view) if view.ns() == ns::SM => self.on_sm_element(conn, seat, &Element::of(&view)),
+            Ok(view) if view.ns() == ns::SM => self.on_sm_element(conn, seat, &view),
             Ok(view) => self.on_other(conn, seat, &view),
         }
         if let Some(session) = self.sessions.get_mut(conn) {

@@ -120,7 +120,7 @@ impl Engine {
         let target = match to.resource() {
             _ if !user.exists && user.resources.is_empty() => Target::NoSuchUser,
             None => Target::Bare,
-            Some(name) => Target::Full(user.resources.iter().position(|r| r.name == name)),
+            Some(_) => Target::Full(user.resources.iter().position(|r| r.jid == to)),
         };
         let decision = decide(what, target, &views[..n]);
         // While rows of the spool are on their way, to it or from it, what comes now stands behind them.

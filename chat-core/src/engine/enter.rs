@@ -57,7 +57,8 @@ impl Engine {
             None => self.cx.rng.token(),
         };
         let Some(user) = self.users.get_mut(id) else { return };
-        let same = user.resources.iter().position(|r| r.name == name);
+        let jid = user.jid.join(&name);
+        let same = user.resources.iter().position(|r| r.jid == jid);
         let limit = resources_max(user.limits(&self.cx.settings));
         if same.is_none() && user.resources.len() >= limit {
             session.phase = Phase::Ready;
@@ -75,9 +76,10 @@ impl Engine {
         }
         let Some(user) = self.users.get_mut(id) else { return };
         let rid = self.cx.next_resource();
-        user.resources.push(Resource::new(rid, name, conn));
+        // Most users have one client: room for more would be most of what a user costs.
+        user.resources.reserve_exact(1);
+        user.resources.push(Resource::new(rid, jid.clone(), conn));
         user.needed = self.cx.now.mono;
-        let jid = user.full_jid(user.resources.len() - 1);
         let bare = user.jid.clone();
         // Whose credentials are kept elsewhere exists from the first login on.
         let unknown = !user.exists && !user.ephemeral;

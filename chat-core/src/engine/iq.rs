@@ -40,7 +40,7 @@ impl Engine {
             (Some(seat), ..) => Some(seat.resource),
             (None, Asked::Server, Some(user)) => {
                 let name = stanza.from.resource();
-                user.resources.iter().find(|r| Some(r.name.as_str()) == name).map(|r| r.id)
+                user.resources.iter().find(|r| Some(r.name()) == name).map(|r| r.id)
             }
             _ => None,
         };
@@ -134,7 +134,7 @@ impl Engine {
             Err(error) => write_error(&mut out, Kind::Iq(IqType::Set), &head, &account_error(error)),
         }
         let asker = reply.to.resource().unwrap_or_default();
-        if let Some(resource) = user.resources.iter_mut().find(|r| r.name == asker) {
+        if let Some(resource) = user.resources.iter_mut().find(|r| r.name() == asker) {
             resource.send(&mut self.cx, &out, None, Urgency::Now);
         }
         if removed {

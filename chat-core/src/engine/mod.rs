@@ -23,6 +23,8 @@ mod face;
 mod iq;
 mod leave;
 mod settle;
+#[cfg(test)]
+mod sizes;
 mod sm;
 mod spool;
 mod tables;
@@ -35,9 +37,9 @@ pub use face::{Command, Input, KickReason};
 use std::sync::Arc;
 
 use crate::base::{ConnId, Mono, Now, Rng, UserId, WorkerId};
-use crate::effect::{Cx, Deadline, Mail, Output, ResourceId, Settings};
+use crate::effect::{Cx, Deadline, Mail, Output, Promise, ResourceId, Settings};
 use crate::ext::{Extension, Host};
-use crate::session::HandOver;
+use crate::session::{HandOver, Unacked};
 use tables::{Expired, Sessions, Users};
 
 /// One worker's engine. See the crate's documentation for how it is driven.
@@ -56,6 +58,10 @@ pub struct Engine {
     frame: Vec<u8>,
     /// Where stanzas are written before they go to several places.
     stanza: Vec<u8>,
+    /// What a client has just acknowledged, while it is looked at.
+    acked: Vec<Unacked>,
+    /// The promises that were just kept, while they are looked at.
+    written: Vec<Promise>,
     /// Bytes of messages that the store was asked to write and has not answered for.
     storing: usize,
     stopping: bool,
@@ -81,6 +87,8 @@ impl Engine {
             acks: Vec::new(),
             frame: Vec::new(),
             stanza: Vec::new(),
+            acked: Vec::new(),
+            written: Vec::new(),
             storing: 0,
             stopping: false,
             stopped: false,
@@ -148,9 +156,11 @@ impl Engine {
     pub fn sent(&mut self, now: Now, conn: ConnId, n: usize) {
         self.cx.now = now;
         let Cx { wires, outputs, .. } = &mut self.cx;
-        let mut written = Vec::new();
+        let mut written = std::mem::take(&mut self.written);
         wires.sent(conn, n, outputs, |promise| written.push(promise));
         self.on_written(conn, &written);
+        written.clear();
+        self.written = written;
         if let Some(session) = self.sessions.get_mut(conn) {
             session.on_sent(&mut self.cx);
             if let Some(seat) = session.seat()

@@ -3,6 +3,7 @@
 use super::Engine;
 use crate::base::{ConnId, UserId};
 use crate::effect::{Promise, ResourceId, SettleTo, StoreOp, Wait};
+use crate::jid::BareJid;
 use crate::session::Unacked;
 use crate::user::{SpoolState, User};
 
@@ -44,7 +45,7 @@ impl Engine {
         let Some(resource) = self.users.get_mut(user).and_then(|u| u.resource(resource)) else { return };
         let (Some(sm), Some(conn)) = (&mut resource.sm, resource.conn) else { return };
         if let Some(h) = sm.owes_ack() {
-            self.cx.wires.write(conn, format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>").as_bytes());
+            self.cx.wires.write_fmt(conn, format_args!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"));
         }
     }
 
@@ -52,11 +53,10 @@ impl Engine {
     pub(super) fn on_acked(&mut self, id: UserId, acked: &[Unacked]) {
         let Some(user) = self.users.get_mut(id) else { return };
         let mut delete = Vec::new();
-        let mut settled = Vec::new();
         for key in acked.iter().filter_map(|u| u.flight) {
             let Some(flight) = user.flights.get_mut(key) else { continue };
             flight.acked = true;
-            settled.extend(flight.settle.take());
+            self.cx.settled(flight.settle.take());
             // One that was refused may be there all the same, if an answer was lost.
             if matches!(flight.spool, SpoolState::Written | SpoolState::Refused) {
                 delete.push(flight.id);
@@ -69,9 +69,6 @@ impl Engine {
             let op = StoreOp::SpoolDelete { user: user.jid.clone(), ids: delete };
             self.cx.store(op, Wait::Nobody);
         }
-        for settle in settled {
-            self.cx.settled(Some(settle));
-        }
         self.spool_next(id);
     }
 
@@ -81,7 +78,9 @@ impl Engine {
             return;
         }
         let ids: Vec<_> = written.iter().filter(|p| p.row).map(|p| p.id).collect();
+        let mut awaited = false;
         for promise in written {
+            awaited |= promise.settle.is_some();
             self.cx.settled(promise.settle);
         }
         let Some(identity) = self.sessions.get_mut(conn).and_then(|s| s.identity.as_ref()) else { return };
@@ -94,8 +93,19 @@ impl Engine {
                 }
             }
         }
+        if awaited {
+            self.forget_kept(&jid);
+        }
         if !ids.is_empty() {
             self.cx.store(StoreOp::SpoolDelete { user: jid, ids }, Wait::Nobody);
+        }
+    }
+
+    /// Promises that are kept leave the front of the queue of those that may become rows: it stays as short as what is
+    /// on its way.
+    fn forget_kept(&mut self, jid: &BareJid) {
+        let Some(user) = self.users.find(jid.as_str()).and_then(|id| self.users.get_mut(id)) else { return };
+        while user.promised.pop_front_if(|(_, conn, msg)| !self.cx.wires.is_promised(*conn, *msg)).is_some() {
         }
     }
 
@@ -134,14 +144,12 @@ impl Engine {
             if user.gone.contains(msg) {
                 continue;
             }
-            let ephemeral = user.ephemeral;
-            let conns: Vec<ConnId> = user.resources.iter().filter_map(|r| r.conn).collect();
             let Some((promise, bytes)) = self.cx.wires.to_row(conn, msg) else { continue };
             // One row stands for all to whom the message is promised.
-            for other in conns.into_iter().filter(|_| promise.shared) {
+            for other in user.resources.iter().filter(|_| promise.shared).filter_map(|r| r.conn) {
                 self.cx.wires.to_row(other, msg);
             }
-            if ephemeral {
+            if user.ephemeral {
                 self.cx.settled(promise.settle);
             } else {
                 self.spool(id, &bytes, promise.id, promise.at, promise.settle, false);

@@ -6,12 +6,12 @@ use crate::effect::{Event, ResourceId};
 use crate::session::{self, Phase, Seat, Sm};
 use crate::stanza::ns;
 use crate::stream::{StreamCondition, StreamError};
-use crate::xml::Element;
+use crate::xml::StanzaView;
 
 impl Engine {
-    pub(super) fn on_sm_element(&mut self, conn: ConnId, seat: Seat, element: &Element) {
+    pub(super) fn on_sm_element(&mut self, conn: ConnId, seat: Seat, element: &StanzaView<'_>) {
         let h = element.attr("h").and_then(|h| h.parse::<u32>().ok());
-        match (element.name.as_str(), h) {
+        match (element.name(), h) {
             ("r", _) => self.on_request(conn, seat),
             ("a", Some(h)) => self.on_ack(conn, seat, h),
             ("enable", _) => self.on_enable(conn, seat, element),
@@ -30,14 +30,14 @@ impl Engine {
         self.cx.wires.write(conn, text.as_bytes());
     }
 
-    fn on_enable(&mut self, conn: ConnId, seat: Seat, element: &Element) {
+    fn on_enable(&mut self, conn: ConnId, seat: Seat, element: &StanzaView<'_>) {
         let Some(user) = self.users.get_mut(seat.user) else { return };
         let limit = user.limits(&self.cx.settings).resume_timeout_max;
         let Some(resource) = user.resource(seat.resource) else { return };
         if resource.sm.is_some() {
             return self.sm_failed(conn, "unexpected-request", None);
         }
-        let resumable = matches!(element.attr("resume"), Some("true" | "1")) && limit.0 > 0;
+        let resumable = matches!(element.attr("resume").as_deref(), Some("true" | "1")) && limit.0 > 0;
         let wish = element.attr("max").and_then(|m| m.parse::<u32>().ok()).map(|m| Span::secs(u64::from(m)));
         let max = wish.unwrap_or(limit).min(limit);
         // The id is a secret: who knows it may take the session over. The key of message ids comes from it.
@@ -63,7 +63,7 @@ impl Engine {
             return self.sm_failed(conn, "unexpected-request", None);
         };
         let h = sm.asked();
-        self.cx.wires.write(conn, format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>").as_bytes());
+        self.cx.wires.write_fmt(conn, format_args!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"));
     }
 
     /// `<a/>` (§4).
@@ -74,7 +74,7 @@ impl Engine {
         let Some(sm) = &mut resource.sm else {
             return self.sm_failed(conn, "unexpected-request", None);
         };
-        let mut acked = Vec::new();
+        let mut acked = std::mem::take(&mut self.acked);
         match sm.acknowledge(self.cx.wires.pool(), h, |entry| acked.push(entry)) {
             Ok(()) => {
                 let ask = sm.should_request();
@@ -85,6 +85,8 @@ impl Engine {
             }
             Err(too_high) => self.fail(conn, &too_high_error(too_high)),
         }
+        acked.clear();
+        self.acked = acked;
     }
 
     /// A client wants to go on with a session (§5).

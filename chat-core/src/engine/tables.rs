@@ -117,6 +117,13 @@ impl Users {
     }
 }
 
+/// For the table of sizes (`engine/sizes.rs`).
+#[cfg(test)]
+pub(super) const SIZES: [(&str, usize); 2] = [
+    ("a user's place in the map", size_of::<(BareJid, UserId)>()),
+    ("a session that is over", size_of::<(SmolStr, (BareJid, u32))>() + size_of::<(Mono, SmolStr)>()),
+];
+
 /// How long it is remembered how much a session that is over had received (docs/ARCHITECTURE.md).
 const REMEMBER: Span = Span::secs(3600);
 /// How many such sessions are remembered.

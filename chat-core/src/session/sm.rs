@@ -26,6 +26,10 @@ struct Inbound {
     bytes: u32,
 }
 
+/// For the table of sizes (`engine/sizes.rs`).
+#[cfg(test)]
+pub(crate) const SIZES: [(&str, usize); 1] = [("a stanza received and not settled", size_of::<Inbound>())];
+
 /// The state of stream management of one session.
 #[derive(Debug)]
 pub struct Sm {

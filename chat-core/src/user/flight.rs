@@ -40,6 +40,13 @@ pub struct Flight {
     pub spool: SpoolState,
 }
 
+impl Flight {
+    /// Nobody has acknowledged it, and there is no row of it.
+    fn awaits_row(&self) -> bool {
+        !self.acked && self.spool == SpoolState::Absent
+    }
+}
+
 /// All flights of a user.
 #[derive(Debug, Default)]
 pub struct Flights {
@@ -78,25 +85,26 @@ impl Flights {
         if now.copies == 0 && !(now.acked && now.spool == SpoolState::Writing) {
             self.slots.remove(key);
         }
+        self.prune();
         Some(now)
+    }
+
+    /// Nobody waits any more for those at the front of the queue: it stays as short as what is on its way.
+    fn prune(&mut self) {
+        while let Some((_, key)) = self.due.front()
+            && self.slots.get(*key).is_none_or(|f| !f.awaits_row())
+        {
+            self.due.pop_front();
+        }
     }
 
     /// The next flight that has waited too long without an ack; its row is to be written. It is marked so.
     pub fn pop_due(&mut self, now: Mono) -> Option<(Key, Flight)> {
-        while let Some((at, key)) = self.due.front().copied() {
-            let live = self.slots.get_mut(key).filter(|f| !f.acked && f.spool == SpoolState::Absent);
-            if let Some(flight) = live {
-                if at > now {
-                    return None;
-                }
-                flight.spool = SpoolState::Writing;
-                let flight = *flight;
-                self.due.pop_front();
-                return Some((key, flight));
-            }
-            self.due.pop_front();
-        }
-        None
+        self.prune();
+        let (_, key) = self.due.pop_front_if(|(at, _)| *at <= now)?;
+        let flight = self.slots.get_mut(key)?;
+        flight.spool = SpoolState::Writing;
+        Some((key, *flight))
     }
 
     /// When [`Flights::pop_due`] may have something next.

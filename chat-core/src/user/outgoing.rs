@@ -78,11 +78,10 @@ pub(super) fn push(user: &mut User, cx: &mut Cx, payload: &[u8], wants: fn(&Reso
         return;
     }
     let id = cx.rng.token();
-    let jid = &user.jid;
     for resource in user.resources.iter_mut().filter(|r| wants(r)) {
         let mut out = b"<iq type='set'".to_vec();
         put_attr(&mut out, "id", &id);
-        put_attr(&mut out, "to", jid.join(&resource.name).as_str());
+        put_attr(&mut out, "to", resource.jid.as_str());
         out.put(b">");
         out.put(payload);
         out.put(b"</iq>");

@@ -143,7 +143,7 @@ pub fn on_directed(
 /// The session of a resource is over, and the resource is no longer among the user's (§4.5.2): whoever saw it learns
 /// that it is gone.
 pub fn on_gone(user: &mut User, resource: &Resource, status: Option<&str>, cx: &mut Cx) {
-    let from = user.jid.join(&resource.name);
+    let from = resource.jid.clone();
     let bytes = presence(PresenceType::Unavailable, from.as_str(), None, status);
     leave(user, cx, &from, &bytes, resource.presence.is_some(), &resource.directed);
 }
@@ -184,7 +184,7 @@ fn on_probe(user: &mut User, stanza: &Stanza<'_>, cx: &mut Cx) {
     let mut answered = false;
     for (index, resource) in user.resources.iter().enumerate() {
         if let Some(bytes) = &resource.presence
-            && wanted.is_none_or(|name| name == resource.name)
+            && wanted.is_none_or(|name| name == resource.name())
         {
             answered = true;
             post(cx, user.full_jid(index), asker.to_owned(), bytes);

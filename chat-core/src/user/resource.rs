@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use smol_str::SmolStr;
-
 use super::held::Held;
 use crate::base::{ConnId, Key, Limits, Mono};
 use crate::effect::{Cx, ResourceId};
@@ -24,8 +22,8 @@ pub enum Urgency<'a> {
 pub struct Resource {
     /// Told apart from every other that ever had this name.
     pub id: ResourceId,
-    /// The resourcepart.
-    pub name: SmolStr,
+    /// Its full JID. Whole, because every stanza of its client is stamped with it.
+    pub jid: Jid,
     /// The connection; `None` while the session waits to be resumed.
     pub conn: Option<ConnId>,
     /// Since when there is no connection.
@@ -52,10 +50,10 @@ pub struct Resource {
 
 impl Resource {
     /// A resource that was just bound.
-    pub fn new(id: ResourceId, name: SmolStr, conn: ConnId) -> Self {
+    pub fn new(id: ResourceId, jid: Jid, conn: ConnId) -> Self {
         Resource {
             id,
-            name,
+            jid,
             conn: Some(conn),
             detached: None,
             resuming: None,
@@ -68,6 +66,11 @@ impl Resource {
             sm: None,
             held: None,
         }
+    }
+
+    /// The resourcepart.
+    pub fn name(&self) -> &str {
+        self.jid.resource().unwrap_or_default()
     }
 
     /// Sends a stanza to the client: into the outbox, and into the queue of what it has not acknowledged. Without a

@@ -64,7 +64,7 @@ impl Kit {
         let conn = ConnId(Key { index: self.conns, generation: 1 });
         self.conns += 1;
         self.cx.wires.open(conn);
-        user.resources.push(Resource::new(self.cx.next_resource(), name.into(), conn));
+        user.resources.push(Resource::new(self.cx.next_resource(), user.jid.join(name), conn));
     }
 
     /// The client of this resource sends a presence stanza.
@@ -74,7 +74,7 @@ impl Kit {
         name: &str,
         text: &str,
     ) -> Option<presence::OwnPresence> {
-        let resource = user.resources.iter().find(|r| r.name == name).unwrap().id;
+        let resource = user.resources.iter().find(|r| r.name() == name).unwrap().id;
         let from = user.jid.join(name);
         let view = scan(text.as_bytes(), &StreamNs::client(), &ScanLimits::default()).unwrap();
         let to = view.to();
@@ -94,7 +94,7 @@ impl Kit {
 
     /// What the client of this resource got since it was last asked, with the ids of pushes as `*`.
     pub(super) fn read(&mut self, user: &User, name: &str) -> String {
-        let conn = user.resources.iter().find(|r| r.name == name).unwrap().conn.unwrap();
+        let conn = user.resources.iter().find(|r| r.name() == name).unwrap().conn.unwrap();
         let mut text = Vec::new();
         while self.cx.wires.len(conn) > 0 {
             let mut parts: [&[u8]; 8] = [&[]; 8];
@@ -161,7 +161,7 @@ impl Kit {
             change::inbound(user, stanza, &mut self.cx);
         } else if to.is_bare() || probe {
             presence::on_inbound(user, stanza, &mut self.cx);
-        } else if let Some(r) = user.resources.iter_mut().find(|r| Some(r.name.as_str()) == to.resource()) {
+        } else if let Some(r) = user.resources.iter_mut().find(|r| Some(r.name()) == to.resource()) {
             let bytes =
                 forwarded(stanza.view, &Stamp { to: write::Head::Set(to.as_str()), ..Stamp::default() });
             r.send(&mut self.cx, &bytes, None, super::Urgency::Now);

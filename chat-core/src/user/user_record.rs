@@ -261,7 +261,7 @@ impl User {
 
     /// The full JID of a resource.
     pub fn full_jid(&self, index: usize) -> Jid {
-        self.jid.join(&self.resources[index].name)
+        self.resources[index].jid.clone()
     }
 
     /// Whether something that this contact sent waits for its turn.

@@ -56,7 +56,7 @@ impl Bench {
         let conn = ConnId(Key { index: self.user.resources.len() as u32, generation: 1 });
         self.cx.wires.open(conn);
         let id = self.cx.next_resource();
-        self.user.resources.push(Resource::new(id, name.into(), conn));
+        self.user.resources.push(Resource::new(id, self.user.jid.join(name), conn));
         id
     }
 
@@ -69,7 +69,7 @@ impl Bench {
 
     /// What was written to a resource since the last look.
     pub(super) fn sent(&mut self, name: &str) -> String {
-        let resource = self.user.resources.iter().find(|r| r.name == name).expect("a bound resource");
+        let resource = self.user.resources.iter().find(|r| r.name() == name).expect("a bound resource");
         let conn = resource.conn.unwrap();
         let mut slices = [b"".as_slice(); 64];
         let n = self.cx.wires.outgoing(conn, &mut slices);
@@ -79,13 +79,13 @@ impl Bench {
     }
 
     fn id_of(&self, name: Option<&str>) -> Option<ResourceId> {
-        self.user.resources.iter().find(|r| Some(r.name.as_str()) == name).map(|r| r.id)
+        self.user.resources.iter().find(|r| Some(r.name()) == name).map(|r| r.id)
     }
 
     /// Asks by an iq without addresses: romeo's first resource asks the server or his account, or juliet asks for
     /// his.
     pub(super) fn ask(&mut self, ext: &mut dyn Extension, asked: Asked, iq: impl AsRef<str>) -> String {
-        let by = self.user.resources.first().map_or_else(|| "orchard".to_owned(), |r| r.name.to_string());
+        let by = self.user.resources.first().map_or_else(|| "orchard".to_owned(), |r| r.name().to_owned());
         let own = format!("romeo@montague.example/{by}");
         let (from, to) = match asked {
             Asked::Server => (own.as_str(), Some("montague.example")),
@@ -137,7 +137,7 @@ impl Bench {
     }
 
     fn chosen(&self, names: &[&str]) -> Option<Resources> {
-        let view = |r: &Resource| ResourceView { available: names.contains(&r.name.as_str()), priority: 0 };
+        let view = |r: &Resource| ResourceView { available: names.contains(&r.name()), priority: 0 };
         let views: Vec<ResourceView> = self.user.resources.iter().map(view).collect();
         match decide(What::Message { kind: MessageType::Chat, keep: true }, Target::Bare, &views) {
             Decision::Deliver(resources) => Some(resources),

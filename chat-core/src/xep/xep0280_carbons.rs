@@ -17,7 +17,7 @@ use crate::route::decision::Resources;
 use crate::stanza::{Condition, Kind, MessageType, Stanza, ns};
 use crate::user::{Resource, Urgency, User};
 use crate::xml::write::put_attr;
-use crate::xml::{Element, Head, Stamp, StanzaView, forward};
+use crate::xml::{Element, Head, Sink, Stamp, StanzaView, forward};
 
 #[cfg(test)]
 mod tests;
@@ -84,7 +84,7 @@ impl Extension for Carbons {
         };
         // To oneself: not back to the resource that sent it.
         let own = (user.jid == stanza.from.bare()).then(|| stanza.from.resource()).flatten();
-        let lacks = |i: usize, r: &Resource| !got.contains(i) && Some(r.name.as_str()) != own;
+        let lacks = |i: usize, r: &Resource| !got.contains(i) && Some(r.name()) != own;
         if user.resources.iter().enumerate().any(|(i, r)| r.carbons && lacks(i, r))
             && is_eligible(stanza, kind, true)
         {
@@ -135,36 +135,39 @@ fn copy(
     cx: &mut Cx,
     chosen: impl Fn(usize, &Resource) -> bool,
 ) {
-    let tail = wrapped(stanza, direction);
     let User { resources, jid, .. } = user;
-    let mut out = Vec::new();
+    // What all copies end with, and behind it each copy in its turn.
+    let mut out = cx.buffer();
+    put_tail(stanza, direction, &mut out);
+    let tail = out.len();
     for (_, resource) in resources.iter_mut().enumerate().filter(|(i, r)| r.carbons && chosen(*i, r)) {
-        out.clear();
+        out.truncate(tail);
         out.extend_from_slice(b"<message");
         put_attr(&mut out, "from", jid.as_str());
-        put_attr(&mut out, "to", jid.join(&resource.name).as_str());
-        out.extend_from_slice(&tail);
-        resource.send(cx, &out, None, Urgency::Now);
+        put_attr(&mut out, "to", resource.jid.as_str());
+        out.extend_from_within(..tail);
+        resource.send(cx, &out[tail..], None, Urgency::Now);
     }
+    cx.keep_buffer(out);
 }
 
 /// What is the same in all copies: everything behind the addresses.
-fn wrapped(stanza: &Stanza<'_>, direction: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(stanza.view.bytes().len() + 384);
+fn put_tail(stanza: &Stanza<'_>, direction: &str, out: &mut Vec<u8>) {
     // §7, §8: the type of the copy is that of the message.
     if let Some(type_) = stanza.view.type_() {
-        put_attr(&mut out, "type", &type_);
+        put_attr(out, "type", &type_);
     }
-    out.extend_from_slice(
-        format!("><{direction} xmlns='{NS}'><forwarded xmlns='urn:xmpp:forward:0'>").as_bytes(),
-    );
+    for part in ["><", direction, " xmlns='", NS, "'><forwarded xmlns='urn:xmpp:forward:0'>"] {
+        out.put(part.as_bytes());
+    }
     let stamp = Stamp {
         from: Head::Set(stanza.from.as_str()),
         to: stanza.to.map_or(Head::Keep, |to| Head::Set(to.as_str())),
         xmlns: Some(ns::CLIENT),
         ..Stamp::default()
     };
-    forward(stanza.view, &stamp, &mut out);
-    out.extend_from_slice(format!("</forwarded></{direction}></message>").as_bytes());
-    out
+    forward(stanza.view, &stamp, out);
+    for part in ["</forwarded></", direction, "></message>"] {
+        out.put(part.as_bytes());
+    }
 }

@@ -315,6 +315,17 @@ impl<'a> StanzaView<'a> {
         self.head(HeadAttr::Lang)
     }
 
+    /// The value of any attribute without prefix, as [`StanzaView::head`] would give it. The start tag is read again:
+    /// for the few elements of which more is wanted than a head has, and not a tree.
+    pub fn attr(&self, name: &str) -> Option<Cow<'a, str>> {
+        const PASSED: &str = "these bytes have passed the scan";
+        let limits = ScanLimits { depth_max: DEPTH_MAX, attributes_max: u16::MAX };
+        let mut walk = Walker::new(self.text, &self.stream, limits).expect(PASSED);
+        walk.next().expect(PASSED);
+        let found = walk.attrs().find(|attr| attr.name.whole().of(self.text) == name);
+        found.map(|attr| attr_value(attr.value.of(self.text)))
+    }
+
     /// The start tag.
     pub fn start_tag(&self) -> Range<usize> {
         0..self.content.start as usize

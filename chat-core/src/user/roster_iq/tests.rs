@@ -7,7 +7,7 @@ use crate::user::testing::{Kit, with_stanza};
 
 fn iq(kit: &mut Kit, user: &mut User, name: &str, text: &str) {
     let from = user.jid.join(name);
-    let resource = user.resources.iter().find(|r| r.name == name).unwrap().id;
+    let resource = user.resources.iter().find(|r| r.name() == name).unwrap().id;
     let to = text.contains(" to='").then(|| user.jid.to_string());
     with_stanza(text, from.as_str(), to.as_deref(), |stanza| on_iq(user, resource, stanza, &mut kit.cx));
 }
