@@ -1,0 +1,6 @@
+//! What is measured of the engine alone: a [`rig`] of engines and clients in memory, and the workloads ([`work`]) that
+//! are timed (`benches/timing.rs`) and whose instructions are counted (`benches/instructions.rs`). The tests in
+//! `tests/memory` use the rig, too.
+
+pub mod rig;
+pub mod work;

@@ -1,0 +1,300 @@
+//! The workloads: what is timed, what is counted. Each is set up once and then run as often as its caller likes.
+//!
+//! Owns: the list of them ([`ALL`]) and what each does.
+//! Not here: how it is timed or counted (`benches/`), what it is done with (`rig`).
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+
+use chat_core::base::{HashKey, Key, KeyedMap, Mono, Span, Timers, UserId};
+use chat_core::jid::BareJid;
+use chat_core::route::decision::{ResourceView, Target, What, decide};
+use chat_core::stanza::MessageType;
+use chat_core::xml::{self, FrameKind, Framer, ScanLimits, Stamp, Step, StreamNs, forward, scan};
+
+use crate::rig::Rig;
+
+/// One workload.
+pub struct Work {
+    /// Its name in tables.
+    pub name: &'static str,
+    /// What one operation is.
+    pub what: &'static str,
+    /// Operations in each run.
+    pub operations: u32,
+    /// Makes everything ready and returns the run.
+    pub set_up: fn() -> Box<dyn FnMut()>,
+}
+
+/// All workloads.
+pub const ALL: [Work; 16] = [
+    Work {
+        name: "frame",
+        what: "the end of a chat message of 100 bytes found",
+        operations: 1,
+        set_up: frame,
+    },
+    Work { name: "scan", what: "one chat message of 100 bytes scanned", operations: 1, set_up: scan_chat },
+    Work { name: "head", what: "its head written anew, its payload copied", operations: 1, set_up: head },
+    Work {
+        name: "decide",
+        what: "RFC 6121 §8 for a bare JID with four resources",
+        operations: 1,
+        set_up: decision,
+    },
+    Work { name: "deliver", what: "a chat message from client to client", operations: 1, set_up: deliver },
+    Work {
+        name: "deliver_1000",
+        what: "the same to one of 1,000 resources, 25 by each message",
+        operations: 1000,
+        set_up: deliver_1000,
+    },
+    Work {
+        name: "deliver_kb",
+        what: "a chat message of 1 KiB from client to client",
+        operations: 1,
+        set_up: deliver_kb,
+    },
+    Work {
+        name: "deliver_across",
+        what: "a chat message from one worker to another",
+        operations: 1,
+        set_up: deliver_across,
+    },
+    Work { name: "carbons", what: "a chat message with two copies of it", operations: 1, set_up: carbons },
+    Work {
+        name: "managed",
+        what: "a chat message under XEP-0198, acknowledged each five",
+        operations: 5,
+        set_up: managed,
+    },
+    Work {
+        name: "presence_200",
+        what: "presence to one of 200 contacts",
+        operations: 200,
+        set_up: presence_200,
+    },
+    Work { name: "ping", what: "an iq that the server answers", operations: 1, set_up: ping },
+    Work {
+        name: "login",
+        what: "a login with PLAIN, a resource, presence, and the end",
+        operations: 1,
+        set_up: login,
+    },
+    Work { name: "timers", what: "a timer of 10,000 set, moved, fired", operations: 100, set_up: timers },
+    Work { name: "user_lookup", what: "one of 100,000 users found", operations: 1, set_up: user_lookup },
+    Work {
+        name: "user_insert",
+        what: "a user entered beside 100,000, and removed",
+        operations: 1,
+        set_up: user_insert,
+    },
+];
+
+/// A chat message as clients write it, with a body of so many bytes.
+pub fn message(to: &str, body: usize) -> String {
+    let body: String = "She speaks. O, speak again, bright angel! ".chars().cycle().take(body).collect();
+    format!("<message to='{to}' type='chat' id='a1b2c3'><body>{body}</body></message>")
+}
+
+const ROMEO: (&str, &str) = ("romeo.montague", "orchard-7f3a");
+const JULIET: (&str, &str) = ("juliet.capulet", "balcony-19c4");
+const TO_JULIET: &str = "juliet.capulet@localhost/balcony-19c4";
+
+fn frame() -> Box<dyn FnMut()> {
+    let mut framer = Framer::default();
+    let header = b"<s:stream xmlns:s='http://etherx.jabber.org/streams' xmlns='jabber:client'>";
+    assert!(matches!(framer.push(header), Ok(Step::Frame { kind: FrameKind::Header, .. })));
+    let text = message(TO_JULIET, 100).into_bytes();
+    Box::new(move || {
+        let step = framer.push(black_box(&text)).expect("it is well-formed");
+        assert!(matches!(black_box(step), Step::Frame { kind: FrameKind::Element, .. }));
+    })
+}
+
+fn scan_chat() -> Box<dyn FnMut()> {
+    let text = message(TO_JULIET, 100).into_bytes();
+    let (ns, limits) = (StreamNs::client(), ScanLimits::default());
+    Box::new(move || {
+        black_box(scan(black_box(&text), &ns, &limits)).expect("it is well-formed");
+    })
+}
+
+fn head() -> Box<dyn FnMut()> {
+    let text: &'static [u8] = message(TO_JULIET, 100).into_bytes().leak();
+    let view = scan(text, &StreamNs::client(), &ScanLimits::default()).expect("it is well-formed");
+    let mut out = Vec::with_capacity(1024);
+    Box::new(move || {
+        out.clear();
+        let from = xml::Head::Set("romeo.montague@localhost/orchard-7f3a");
+        let stamp = Stamp { from, to: xml::Head::Set(black_box(TO_JULIET)), ..Stamp::default() };
+        forward(black_box(&view), &stamp, &mut out);
+        black_box(&out);
+    })
+}
+
+fn decision() -> Box<dyn FnMut()> {
+    let resource = |available, priority| ResourceView { available, priority };
+    let resources = [resource(true, 0), resource(true, 5), resource(false, 0), resource(true, -1)];
+    let what = What::Message { kind: MessageType::Chat, keep: true };
+    Box::new(move || {
+        black_box(decide(black_box(what), black_box(Target::Bare), black_box(&resources)));
+    })
+}
+
+fn pair(workers: u16) -> (Rig, usize, usize) {
+    let mut rig = Rig::new(workers, 4);
+    let romeo = rig.available(ROMEO.0, ROMEO.1);
+    let juliet = rig.available(JULIET.0, JULIET.1);
+    (rig, romeo, juliet)
+}
+
+fn deliver() -> Box<dyn FnMut()> {
+    let (mut rig, romeo, _) = pair(1);
+    let text = message(TO_JULIET, 100);
+    Box::new(move || rig.send(romeo, &text))
+}
+
+fn deliver_kb() -> Box<dyn FnMut()> {
+    let (mut rig, romeo, _) = pair(1);
+    let text = message(TO_JULIET, 1024);
+    Box::new(move || rig.send(romeo, &text))
+}
+
+fn deliver_across() -> Box<dyn FnMut()> {
+    let mut rig = Rig::new(2, 2);
+    let mut names = (0..).map(|i| format!("montague-{i:08}"));
+    let mut on = |worker| names.find(|n| rig.home(n) == worker).expect("there is no end of names");
+    let (romeo, juliet) = (on(0), on(1));
+    let text = message(&format!("{juliet}@localhost/balcony"), 100);
+    let romeo = rig.available(&romeo, "orchard");
+    rig.available(&juliet, "balcony");
+    Box::new(move || rig.send(romeo, &text))
+}
+
+fn deliver_1000() -> Box<dyn FnMut()> {
+    let mut rig = Rig::new(1, 1001);
+    let romeo = rig.available(ROMEO.0, ROMEO.1);
+    let mut all = String::new();
+    for user in 0..40 {
+        for resource in 0..25 {
+            rig.available(&format!("capulet-{user:08}"), &format!("balcony-{resource:04}"));
+        }
+        all.push_str(&message(&format!("capulet-{user:08}@localhost"), 100));
+    }
+    Box::new(move || rig.send(romeo, &all))
+}
+
+fn carbons() -> Box<dyn FnMut()> {
+    let (mut rig, romeo, juliet) = pair(1);
+    let others = [rig.available(ROMEO.0, "street-22b1"), rig.available(JULIET.0, "garden-0f0f")];
+    for c in [romeo, juliet].into_iter().chain(others) {
+        rig.carbons(c);
+    }
+    let text = message(TO_JULIET, 100);
+    Box::new(move || rig.send(romeo, &text))
+}
+
+fn managed() -> Box<dyn FnMut()> {
+    let (mut rig, romeo, juliet) = pair(1);
+    rig.manage(romeo);
+    rig.manage(juliet);
+    let text = message(TO_JULIET, 100);
+    let mut h = 0;
+    // Written in place, so that the client's part costs next to nothing.
+    let mut ack = String::with_capacity(64);
+    Box::new(move || {
+        for _ in 0..5 {
+            rig.send(romeo, &text);
+        }
+        rig.send(romeo, "<r xmlns='urn:xmpp:sm:3'/>");
+        h += 5;
+        ack.clear();
+        write!(ack, "<a xmlns='urn:xmpp:sm:3' h='{h}'/>").expect("a string takes everything");
+        rig.send(juliet, &ack);
+    })
+}
+
+fn presence_200() -> Box<dyn FnMut()> {
+    let contact = |i: u32| format!("capulet-{i:08}");
+    let mut rig = Rig::with_rosters(1, 201, |user| match user == ROMEO.0 {
+        true => (0..200).map(|i| format!("capulet-{i:08}")).collect(),
+        false => vec![ROMEO.0.to_owned()],
+    });
+    let romeo = rig.available(ROMEO.0, ROMEO.1);
+    for i in 0..200 {
+        rig.available(&contact(i), "balcony");
+    }
+    let away = "<presence><show>away</show><status>Banished</status></presence>";
+    Box::new(move || rig.send(romeo, away))
+}
+
+fn ping() -> Box<dyn FnMut()> {
+    let (mut rig, romeo, _) = pair(1);
+    Box::new(move || {
+        rig.send(romeo, "<iq type='get' to='localhost' id='p1'><ping xmlns='urn:xmpp:ping'/></iq>")
+    })
+}
+
+fn login() -> Box<dyn FnMut()> {
+    let (mut rig, ..) = pair(1);
+    Box::new(move || {
+        let c = rig.available("mercutio", "street");
+        rig.cut(c);
+        rig.forget(c);
+    })
+}
+
+fn timers() -> Box<dyn FnMut()> {
+    let mut timers = Timers::new();
+    let (mut now, mut step) = (0u64, 0u64);
+    let mut next = move || {
+        step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // Up to about a minute.
+        step >> 28
+    };
+    let mut ids = Vec::new();
+    for i in 0..10_000u32 {
+        ids.push(timers.set(Mono(next()), i, "idle"));
+    }
+    Box::new(move || {
+        for i in 0..100 {
+            let index = (next() % 10_000) as usize;
+            timers.cancel(ids[index]);
+            ids[index] = timers.set(Mono(now + next()), i, "idle");
+        }
+        now += Span::millis(10).0;
+        while let Some((key, _)) = timers.pop_due(Mono(now)) {
+            ids[key as usize] = timers.set(Mono(now + next()), key, "idle");
+        }
+    })
+}
+
+fn users() -> (KeyedMap<BareJid, UserId>, Vec<BareJid>) {
+    let mut map = KeyedMap::new(HashKey { k0: 1, k1: 2 });
+    let jids: Vec<BareJid> = (0..100_000)
+        .map(|i| BareJid::parse(&format!("montague-{i:08}@localhost")).expect("an address"))
+        .collect();
+    for (i, jid) in jids.iter().enumerate() {
+        map.insert(jid.clone(), UserId(Key { index: i as u32, generation: 1 }));
+    }
+    (map, jids)
+}
+
+fn user_lookup() -> Box<dyn FnMut()> {
+    let (map, jids) = users();
+    let mut i = 0;
+    Box::new(move || {
+        i = (i + 7_919) % jids.len();
+        black_box(map.get(jids[i].as_str())).expect("it is there");
+    })
+}
+
+fn user_insert() -> Box<dyn FnMut()> {
+    let (mut map, _) = users();
+    let jid = BareJid::parse("juliet.capulet@localhost").expect("an address");
+    Box::new(move || {
+        map.insert(black_box(jid.clone()), UserId(Key { index: 1, generation: 2 }));
+        black_box(map.remove(jid.as_str())).expect("it was just entered");
+    })
+}
