@@ -155,10 +155,13 @@ fn refuse_what_is_missing(config: &Config) -> Result<(), Failure> {
             "clusters are not in this build yet: leave the settings cluster.* and memtabd.* out",
         ));
     }
-    for (setting, what) in
-        [("listen.s2s", "federation"), ("listen.admin", "the backdoor"), ("listen.cluster", "clusters")]
-    {
-        if config.origin(setting) != &Origin::Default {
+    let listen = &config.listen;
+    for (setting, what, addresses) in [
+        ("listen.s2s", "federation", &listen.s2s),
+        ("listen.admin", "the backdoor", &listen.admin),
+        ("listen.cluster", "clusters", &listen.cluster),
+    ] {
+        if config.origin(setting) != &Origin::Default && !addresses.is_empty() {
             tracing::warn!(setting, "{what} is not in this build yet: nothing listens there");
         }
     }
