@@ -1,0 +1,134 @@
+"""Runs the same load against several servers in turn, and writes down what came of it. See ../README.md."""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+
+import results
+from scenarios import SCENARIOS
+from servers import Chat, Ejabberd, Prosody, Relay, run
+
+# How often a noisy round is measured again before it is left out.
+ATTEMPTS = 4
+
+
+def main():
+    options = arguments()
+    work = pathlib.Path(options.work).resolve()
+    binaries = pathlib.Path(options.binaries).resolve()
+    fleet = {
+        "chat": Chat(work, binaries / "chat"),
+        "prosody": Prosody(work),
+        "ejabberd": Ejabberd(work),
+        "relay": Relay(work, binaries / "chat-load"),
+    }
+    chosen = [s for s in SCENARIOS if not options.only or s.key in options.only]
+    load = binaries / "chat-load"
+    for name in ("chat", "prosody", "ejabberd"):
+        if any(name in s.servers for s in chosen):
+            prepare(fleet[name], load, any(s.key.startswith("idle") for s in chosen))
+    runs = []
+    for number in range(options.rounds):
+        for scenario in chosen:
+            # The order turns from round to round, so that nobody always follows the same neighbour.
+            servers = scenario.servers[number % len(scenario.servers):] + scenario.servers[: number % len(scenario.servers)]
+            for name in servers:
+                runs.append(measure(number, scenario, fleet[name], load, options))
+    machine = describe(fleet)
+    out = pathlib.Path(options.out)
+    out.write_text(results.page(chosen, runs, machine, options))
+    raw = out.with_suffix(".json")
+    raw.write_text(json.dumps({"machine": machine, "runs": runs}, indent=1) + "\n")
+    print(f"written: {out}, {raw}")
+
+
+def arguments():
+    here = pathlib.Path(__file__).resolve().parent
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each scenario against each server")
+    parser.add_argument("--seconds", type=float, default=5, help="seconds that one run measures")
+    parser.add_argument(
+        "--noise", type=float, default=0.1, metavar="CORES", help="a round in which others used more is left out"
+    )
+    parser.add_argument("--only", nargs="*", choices=[s.key for s in SCENARIOS], help="these scenarios")
+    parser.add_argument("--out", default=str(here.parent / "RESULTS.md"), help="the page to write")
+    parser.add_argument("--work", default=str(here.parent.parent / "target" / "compare"), help="where the servers keep their data")
+    parser.add_argument("--binaries", default=str(here.parent.parent / "target" / "release"), help="where chat and chat-load are")
+    return parser.parse_args()
+
+
+def prepare(server, load, idle):
+    """Makes the accounts, and their rosters, before anything is measured."""
+    print(f"{server.name}: accounts", file=sys.stderr, flush=True)
+    server.wipe()
+    with server:
+        common = ["--server", f"127.0.0.1:{server.port}", "--register"]
+        subprocess.run(
+            [load, "idle", *common, "--sessions", "200", "--before", "0", "--hold", "0", "--no-presence"],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )
+        if idle:
+            subprocess.run(
+                [load, "idle", *common, "--user", "idle", "--sessions", "1900", "--before", "100", "--roster", "10", "--hold", "0"],
+                check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            )  # fmt: skip
+
+
+def measure(number, scenario, server, load, options):
+    """One run, again if somebody else was busy meanwhile."""
+    for attempt in range(ATTEMPTS):
+        with server:
+            command = [load, *scenario.arguments, "--server", f"127.0.0.1:{server.port}", "--server-pid", str(server.pid)]
+            if server.name == "relay":
+                command += ["--mechanism", "plain"]
+            if scenario.timed:
+                command += ["--duration", str(options.seconds)]
+            done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+        if done.returncode != 0 or not done.stdout.strip():
+            sys.exit(f"{scenario.key} against {server.name} failed:\n{done.stderr[-2000:]}\n{done.stdout[-2000:]}")
+        report = json.loads(done.stdout)
+        noise = report.get("noise_cores") or 0.0
+        noisy = noise > options.noise
+        cpu = report.get("server_cpu_us_each")
+        print(
+            f"round {number + 1}  {scenario.key:14} {server.name:9}"
+            f" {report['rate_per_s']:12,.0f}/s  {cpu or 0:8.2f} µs each  noise {noise:.2f}"
+            + ("  again" if noisy and attempt + 1 < ATTEMPTS else ""),
+            file=sys.stderr, flush=True,
+        )
+        if not noisy:
+            break
+    return {"round": number, "scenario": scenario.key, "server": server.name, "noisy": noisy, "report": report}
+
+
+def describe(fleet):
+    """The machine and the versions, for whoever reads the page later."""
+    with open("/proc/cpuinfo") as info:
+        model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), "unknown")
+    return {
+        "date": datetime.date.today().isoformat(),
+        "cpu": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "commit": commit(),
+        "versions": {name: server.version() for name, server in fleet.items() if name != "relay"},
+    }
+
+
+def commit():
+    if not shutil.which("git"):
+        return "unknown"
+    try:
+        return run("git", "-C", pathlib.Path(__file__).parent, "describe", "--always", "--dirty")
+    except subprocess.CalledProcessError:
+        return "unknown"
+
+
+if __name__ == "__main__":
+    main()
