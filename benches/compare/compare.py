@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import results
-from scenarios import SCENARIOS
+from scenarios import IDLE, PRESENCE, SCENARIOS
 from servers import Chat, Ejabberd, Prosody, Relay, run
 
 # How often a noisy round is measured again before it is left out.
@@ -32,7 +32,7 @@ def main():
     load = binaries / "chat-load"
     for name in ("chat", "prosody", "ejabberd"):
         if any(name in s.servers for s in chosen):
-            prepare(fleet[name], load, any(s.key.startswith("idle") for s in chosen))
+            prepare(fleet[name], load, {s.key for s in chosen})
     runs = []
     for number in range(options.rounds):
         for scenario in chosen:
@@ -45,7 +45,9 @@ def main():
     out.write_text(results.page(chosen, runs, machine, options))
     raw = out.with_suffix(".json")
     raw.write_text(json.dumps({"machine": machine, "runs": runs}, indent=1) + "\n")
-    print(f"written: {out}, {raw}")
+    for kind, scenario in (("latency", "steady-4000"), ("memory", "idle")):
+        plot(load, kind, [r["report"] for r in runs if r["scenario"] == scenario], out.with_name(f"{out.stem.lower()}-{kind}.svg"))
+    print(f"written: {out}, {raw}, and the plots")
 
 
 def arguments():
@@ -63,28 +65,25 @@ def arguments():
     return parser.parse_args()
 
 
-def prepare(server, load, idle):
-    """Makes the accounts, and their rosters, before anything is measured."""
-    print(f"{server.name}: accounts", file=sys.stderr, flush=True)
+def prepare(server, load, keys):
+    """Makes the accounts, the rosters and the subscriptions, before anything is measured."""
     server.wipe()
+    wanted = [("idle", "--sessions", "200", "--before", "0", "--hold", "0", "--no-presence")]
+    if "presence" in keys:
+        wanted.append(("presence", *PRESENCE, "--warm-up", "0", "--duration", "1"))
+    if keys & {"idle", "idle-tls"}:
+        wanted.append(("idle", *IDLE, "--hold", "0", "--no-presence"))
     with server:
-        common = ["--server", f"127.0.0.1:{server.port}", "--register"]
-        subprocess.run(
-            [load, "idle", *common, "--sessions", "200", "--before", "0", "--hold", "0", "--no-presence"],
-            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )
-        if idle:
-            subprocess.run(
-                [load, "idle", *common, "--user", "idle", "--sessions", "1900", "--before", "100", "--roster", "10", "--hold", "0"],
-                check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            )  # fmt: skip
+        for arguments in wanted:
+            print(f"{server.name}: accounts for {arguments[0]}", file=sys.stderr, flush=True)
+            run(load, *arguments, "--register", "--server", f"127.0.0.1:{server.port}")
 
 
 def measure(number, scenario, server, load, options):
     """One run, again if somebody else was busy meanwhile."""
     for attempt in range(ATTEMPTS):
         with server:
-            command = [load, *scenario.arguments, "--server", f"127.0.0.1:{server.port}", "--server-pid", str(server.pid)]
+            command = [load, *scenario.arguments, "--server", f"127.0.0.1:{server.port}", "--server-pid", str(server.pid), "--label", server.name]
             if server.name == "relay":
                 command += ["--mechanism", "plain"]
             if scenario.timed:
@@ -107,6 +106,18 @@ def measure(number, scenario, server, load, options):
     return {"round": number, "scenario": scenario.key, "server": server.name, "noisy": noisy, "report": report}
 
 
+def plot(load, kind, reports, out):
+    """One curve for each server, over all its rounds."""
+    if not reports:
+        return
+    lines = out.with_suffix(".jsonl")
+    lines.write_text("".join(json.dumps(r) + "\n" for r in reports))
+    try:
+        run(load, "plot", lines, f"--{kind}", out)
+    finally:
+        lines.unlink()
+
+
 def describe(fleet):
     """The machine and the versions, for whoever reads the page later."""
     with open("/proc/cpuinfo") as info:
@@ -124,10 +135,7 @@ def describe(fleet):
 def commit():
     if not shutil.which("git"):
         return "unknown"
-    try:
-        return run("git", "-C", pathlib.Path(__file__).parent, "describe", "--always", "--dirty")
-    except subprocess.CalledProcessError:
-        return "unknown"
+    return run("git", "-C", pathlib.Path(__file__).parent, "describe", "--always", "--dirty")
 
 
 if __name__ == "__main__":

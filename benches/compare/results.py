@@ -3,6 +3,7 @@
 import statistics
 
 KIB = 1024
+PLOTS = {"steady-4000": "latency", "idle": "memory"}
 
 
 def page(scenarios, runs, machine, options):
@@ -21,6 +22,8 @@ def page(scenarios, runs, machine, options):
     lines += goals(runs)
     for scenario in scenarios:
         lines += table(scenario, runs)
+        if scenario.key in PLOTS:
+            lines += [f"![{PLOTS[scenario.key]}](results-{PLOTS[scenario.key]}.svg)", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

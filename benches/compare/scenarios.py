@@ -25,6 +25,8 @@ P99 = ("latency.p99_us", "p99, ms", 1e-3, 3)
 BYTES = ("memory.pss_per_session", "bytes a session", 1, 0)
 KERNEL = ("memory.socket_buffers_per_session", "socket buffers in the kernel, bytes", 1, 0)
 
+PRESENCE = ("--user", "buddy", "--groups", "5", "--contacts", "10")
+IDLE = ("--user", "idle", "--roster", "10", "--before", "1000", "--sessions", "2000")
 PAIRS = ("--pairs", "100")
 
 SCENARIOS = (
@@ -47,7 +49,10 @@ SCENARIOS = (
         "steady-40000", "Open loop, 40,000 messages a second (neither peer sustains that)",
         ("chat", *PAIRS, "--rate", "40000"), ("relay", "chat"), (RATE, CPU, P50, P99),
     ),
-    Scenario("presence", "Presence broadcast to 20 contacts", ("presence",), PEERS, (RATE, CPU)),
+    Scenario(
+        "presence", "Presence in groups of 11 users who see each other; a delivery to a contact",
+        ("presence", *PRESENCE), PEERS, (RATE, CPU),
+    ),
     Scenario(
         "login-sha1", "Logins, SCRAM-SHA-1, with bind",
         ("login", "--mechanism", "scram-sha1"), PEERS, (RATE, CPU),
@@ -55,11 +60,10 @@ SCENARIOS = (
     Scenario("login-sha256", "Logins, SCRAM-SHA-256, with bind", ("login", "--mechanism", "scram-sha256"), ("chat",), (RATE, CPU)),
     Scenario(
         "idle", "Idle sessions after login, presence and a roster of 10",
-        ("idle", "--user", "idle", "--roster", "10", "--sessions", "1900"), PEERS, (BYTES, KERNEL), timed=False,
+        ("idle", *IDLE), PEERS, (BYTES, KERNEL), timed=False,
     ),
     Scenario(
         "idle-tls", "The same under TLS 1.3 (STARTTLS)",
-        ("idle", "--user", "idle", "--roster", "10", "--sessions", "1900", "--security", "starttls"), PEERS, (BYTES, KERNEL),
-        timed=False,
+        ("idle", *IDLE, "--security", "starttls"), PEERS, (BYTES, KERNEL), timed=False,
     ),
 )  # fmt: skip
