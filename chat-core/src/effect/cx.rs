@@ -110,6 +110,7 @@ impl Cx {
         let request = Request { op: Some(op.clone()), give_up, wait };
         let id = self.pending.insert(request, self.now.mono + RETRY);
         if let StoreOp::SpoolPut { user, .. } = &*op
+            && self.keeps_order()
             && !self.spooling.enter(user, id)
         {
             self.pending.postpone(id, (self.now.mono + AGAIN).min(give_up));
@@ -122,13 +123,21 @@ impl Cx {
     /// The store has no room for a request, and has not begun: it is asked again until the time is up. `Err`: it must
     /// not be, because later messages of the same user were taken, or because the time is up.
     pub fn overloaded(&mut self, id: RequestId, request: Request) -> Result<(), Request> {
-        let user = request.spools();
+        let user = request.spools().filter(|_| self.keeps_order());
         if self.now.mono >= request.give_up || user.is_some_and(|user| !self.spooling.refused(user, id)) {
             return Err(request);
         }
         let at = (self.now.mono + AGAIN).min(request.give_up);
         self.pending.put_back(id, request, at);
         Ok(())
+    }
+
+    /// Whether writes into one spool keep their order, as they must.
+    fn keeps_order(&self) -> bool {
+        #[cfg(feature = "sim")]
+        return !self.settings.has(super::Plant::Overtake);
+        #[cfg(not(feature = "sim"))]
+        return true;
     }
 
     /// A request to the store has its answer, or gets none. Returns the requests that must not be asked again, because

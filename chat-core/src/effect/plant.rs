@@ -13,10 +13,18 @@ pub enum Plant {
     TrustFrom,
     /// The queue of what a client has not acknowledged has no limit.
     NoLimit,
+    /// A message that the store has no room for is asked for again whatever was stored meanwhile.
+    Overtake,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Plant; 5] =
-        [Plant::AckEarly, Plant::DropOnResume, Plant::SwapRows, Plant::TrustFrom, Plant::NoLimit];
+    pub const ALL: [Plant; 6] = [
+        Plant::AckEarly,
+        Plant::DropOnResume,
+        Plant::SwapRows,
+        Plant::TrustFrom,
+        Plant::NoLimit,
+        Plant::Overtake,
+    ];
 }

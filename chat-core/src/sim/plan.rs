@@ -247,12 +247,16 @@ impl Plan {
         }
         let storm = d.millis(8_000, 40_000);
         let faultless = d.one_in(4);
-        let faults = if faultless {
+        let mut faults = if faultless {
             Faults { store_slow: d.millis(1, 40), ..Faults::default() }
         } else {
             d.faults(storm)
         };
         let mut limits = d.limits();
+        if faultless && d.one_in(3) {
+            // A busy store is no fault of anybody's: it delays and refuses, but changes no order.
+            faults.overloaded = d.between(20, 200);
+        }
         if faultless {
             // Limits that are reached are no faults, but change what may be expected.
             let plain = Limits::default();
@@ -260,6 +264,8 @@ impl Plan {
             limits.outbox_bytes_max = plain.outbox_bytes_max;
             limits.unacked_bytes_max = plain.unacked_bytes_max;
             limits.rate_bytes_per_second = 0;
+            // Two who flood each other and may have one message under way get one across every 250 ms.
+            limits.unsettled_stanzas_max = limits.unsettled_stanzas_max.max(4);
             limits.spool_messages_per_user_max = plain.spool_messages_per_user_max;
             limits.loading_stanzas_max = plain.loading_stanzas_max;
             // Who does not acknowledge what it got, gets it again.
