@@ -2,12 +2,12 @@
 
 use super::Engine;
 use super::deliver::OWN;
-use crate::base::{RequestId, Span, UserId};
+use crate::base::{MsgId, RequestId, Span, UserId};
 use crate::effect::{
     AccountError, AccountResult, Event, Loaded, Request, SettleTo, StoreDone, StoreError, StoreOp,
     StoreResult, Wait,
 };
-use crate::jid;
+use crate::jid::{self, BareJid};
 use crate::session;
 use crate::stanza::{Condition, ErrorType, Kind, Stanza, StanzaError};
 use crate::user::{self, Parked, Record, SpoolState};
@@ -15,6 +15,9 @@ use crate::xml::{StreamNs, scan};
 
 /// How soon a spool that could not be read is read again, if somebody is there to have it.
 const SPOOL_RETRY: Span = Span::secs(5);
+
+/// How soon rows that could not be deleted are looked for: nobody misses them, and they are remembered for longer.
+const DELETE_RETRY: Span = Span::secs(30);
 
 impl Engine {
     pub(super) fn on_stored(&mut self, id: RequestId, result: StoreResult) {
@@ -99,7 +102,12 @@ impl Engine {
                 Ok(StoreDone::Spool(rows)) => self.on_rows(user, rows),
                 _ => self.on_no_rows(user),
             },
-            Wait::Nobody | Wait::Sasl(_) | Wait::Register { .. } | Wait::Account { .. } => {}
+            Wait::Nobody => {
+                if let (Some(StoreOp::SpoolDelete { user, ids }), Err(_)) = (request.op.as_deref(), result) {
+                    self.on_not_deleted(user, ids);
+                }
+            }
+            Wait::Sasl(_) | Wait::Register { .. } | Wait::Account { .. } => {}
         }
     }
 
@@ -146,7 +154,7 @@ impl Engine {
     }
 
     /// A row of the spool is durable.
-    fn on_spooled(&mut self, id: UserId, msg: crate::base::MsgId, settle: Option<SettleTo>) {
+    fn on_spooled(&mut self, id: UserId, msg: MsgId, settle: Option<SettleTo>) {
         let Some(user) = self.users.get_mut(id) else { return self.cx.settled(settle) };
         match user.flights.find(msg) {
             // A client acknowledged it while the row was being written.
@@ -178,7 +186,7 @@ impl Engine {
     pub(super) fn on_not_spooled(
         &mut self,
         id: UserId,
-        msg: crate::base::MsgId,
+        msg: MsgId,
         settle: Option<SettleTo>,
         stanza: Option<&[u8]>,
         error: StoreError,
@@ -222,6 +230,18 @@ impl Engine {
             user.spool.retry = Some(self.cx.now.mono + SPOOL_RETRY);
             self.arm_user(id);
         }
+    }
+
+    /// Rows that a client has could not be deleted: the spool is read again, which deletes them.
+    fn on_not_deleted(&mut self, user: &BareJid, ids: &[MsgId]) {
+        let Some(id) = self.users.find(user.as_str()) else { return };
+        let Some(user) = self.users.get_mut(id) else { return };
+        for row in ids {
+            user.gone.remember_longer(self.cx.now.mono, *row);
+        }
+        // Not at once: reading them leads back here.
+        user.spool.retry = user.spool.retry.or(Some(self.cx.now.mono + DELETE_RETRY));
+        self.arm_user(id);
     }
 
     fn on_no_rows(&mut self, id: UserId) {

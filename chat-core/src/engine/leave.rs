@@ -247,6 +247,7 @@ impl Engine {
         if let Some(user) = self.users.get_mut(id)
             && user.spool.retry.take_if(|at| *at <= now).is_some()
         {
+            user.spool.add();
             self.spool_begin(id);
         }
         let Some(user) = self.users.get_mut(id) else { return };

@@ -28,6 +28,12 @@ impl Recent {
         self.ids.push_back((now, id));
     }
 
+    /// A client has this message, and its row is still there.
+    pub fn remember_longer(&mut self, now: Mono, id: MsgId) {
+        self.ids.retain(|(_, i)| *i != id);
+        self.insert(now, id);
+    }
+
     /// Whether a client has it.
     pub fn contains(&self, id: MsgId) -> bool {
         self.ids.iter().any(|(_, i)| *i == id)

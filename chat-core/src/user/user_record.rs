@@ -57,7 +57,7 @@ pub struct Spool {
     pub after: SpoolSeq,
     /// Rows being written of messages that nobody has: what comes later must not overtake them.
     pub writing: u32,
-    /// When to read again what could not be read.
+    /// When to read again what could not be read, or not be deleted.
     pub retry: Option<Mono>,
 }
 
