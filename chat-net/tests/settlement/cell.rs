@@ -11,7 +11,7 @@ use chat_net::store::sqlite::Fault;
 pub enum Writer {
     /// Its work.
     Works,
-    /// Nothing for a second, then its work.
+    /// Nothing for two seconds, then its work.
     Stalls,
     /// Nothing for longer than the engine waits, then its work.
     Hangs,
@@ -97,8 +97,11 @@ struct Party {
 
 const MESSAGES: [&str; 2] = ["m1", "m2"];
 
-/// Later than this, something was waited for. Less than the 2.5 s after which the engine asks again.
-const LATE: Duration = Duration::from_millis(1_500);
+/// Later than this, something was waited for. Before the 2.5 s are over after which the engine asks again.
+const LATE: Duration = Duration::from_millis(2_400);
+
+/// How long a writer stalls: time enough for everything that does not need it.
+const STALL: Duration = Duration::from_secs(2);
 
 pub fn run(romeo: Romeo, stanza: &str, settled: Settled, writer: Writer) -> Seen {
     let mut cell = Cell::prepare(romeo, settled, writer);
@@ -195,7 +198,7 @@ impl Cell {
         let mut stalled = self.writer == Writer::Stalls;
         while self.h < 2 {
             assert!(begin.elapsed() < PATIENCE, "h stays {}, after {:?}", self.h, self.hears);
-            if stalled && begin.elapsed() > Duration::from_secs(1) {
+            if stalled && begin.elapsed() > STALL {
                 self.hears.push("(waits)".to_owned());
                 self.stage.faults.release();
                 stalled = false;
