@@ -3,56 +3,18 @@
 //!
 //! Owns: the target `inputs`. Not here: the driver that it steers (`rig`).
 
-use chat_core::base::{RequestId, Span};
-use chat_core::effect::{AccountDone, AccountError, Loaded, StoreDone, StoreError, TlsInfo};
+use chat_core::base::{MsgId, RequestId, Span, Utc};
+use chat_core::effect::{
+    AccountDone, AccountError, Domain, Loaded, SpoolRow, SpoolSeq, StoreDone, StoreError, TlsInfo,
+};
 use chat_core::engine::{Command, KickReason};
 use chat_core::session::Listener;
 
 use crate::bytes::Bytes;
+use crate::phrases::{ADDRESSES, phrase};
 use crate::rig::{HEADER, Rig, plain};
 
 const USERS: [&str; 3] = ["a", "b", "c"];
-
-/// What clients say; `{}` is an address, chosen by the fuzzer.
-const PHRASES: [&str; 34] = [
-    "<presence/>",
-    "<presence type='unavailable'/>",
-    "<presence><priority>-1</priority></presence>",
-    "<presence to='{}'/>",
-    "<presence to='{}' type='unavailable'/>",
-    "<presence to='{}' type='subscribe'/>",
-    "<presence to='{}' type='subscribed'/>",
-    "<presence to='{}' type='unsubscribe'/>",
-    "<presence to='{}' type='unsubscribed'/>",
-    "<presence to='{}' type='probe'/>",
-    "<message to='{}' type='chat' id='m'><body>hello</body></message>",
-    "<message to='{}' type='headline'><body>news</body></message>",
-    "<message to='{}' type='error' id='m'><body>hello</body></message>",
-    "<message to='{}'><body>a longer one, of a hundred bytes or so, so that the limits of bytes are reached</body></message>",
-    "<iq type='get' id='1'><query xmlns='jabber:iq:roster'/></iq>",
-    "<iq type='set' id='2'><query xmlns='jabber:iq:roster'><item jid='{}' name='n'><group>g</group></item></query></iq>",
-    "<iq type='set' id='3'><query xmlns='jabber:iq:roster'><item jid='{}' subscription='remove'/></query></iq>",
-    "<iq type='set' id='4'><block xmlns='urn:xmpp:blocking'><item jid='{}'/></block></iq>",
-    "<iq type='set' id='5'><unblock xmlns='urn:xmpp:blocking'/></iq>",
-    "<iq type='set' id='6'><enable xmlns='urn:xmpp:carbons:2'/></iq>",
-    "<iq type='get' id='7' to='{}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
-    "<iq type='get' id='8' to='{}'><ping xmlns='urn:xmpp:ping'/></iq>",
-    "<iq type='result' id='8' to='{}'/>",
-    "<iq type='set' id='9'><query xmlns='jabber:iq:register'><remove/></query></iq>",
-    "<iq type='set' id='0'><query xmlns='jabber:iq:register'><username>a</username><password>p</password></query></iq>",
-    "<enable xmlns='urn:xmpp:sm:3' resume='true'/>",
-    "<enable xmlns='urn:xmpp:sm:3' resume='true' max='1'/>",
-    "<r xmlns='urn:xmpp:sm:3'/>",
-    "<a xmlns='urn:xmpp:sm:3' h='1'/>",
-    "<a xmlns='urn:xmpp:sm:3' h='4'/>",
-    "<inactive xmlns='urn:xmpp:csi:0'/>",
-    "<active xmlns='urn:xmpp:csi:0'/>",
-    "</stream:stream>",
-    "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
-];
-
-const ADDRESSES: [&str; 10] =
-    ["a@x", "b@x", "c@x", "a@x/r", "b@x/r", "b@x/s", "nobody@x", "x", "who@elsewhere", "@@"];
 
 /// A sequence of operations, each a byte and its arguments.
 pub fn inputs(data: &[u8]) {
@@ -67,7 +29,7 @@ pub fn inputs(data: &[u8]) {
     rig.lazy = mode & 1 != 0;
     let mut shut = false;
     while !bytes.is_empty() {
-        match bytes.below(20) {
+        match bytes.below(32) {
             0 => {
                 let listener = if bytes.byte() & 1 == 0 { Listener::Clients } else { Listener::ClientsTls };
                 let (worker, peer) = (bytes.below(2), bytes.byte() & 3);
@@ -118,12 +80,39 @@ pub fn inputs(data: &[u8]) {
                 let n = bytes.byte();
                 rig.trickle(c, usize::from(n) * 8);
             }
-            _ => {
+            19 => {
                 if bytes.byte() == 255 {
                     shut = true;
                     rig.command(&Command::Shutdown);
                 }
             }
+            20 => {
+                let Some(c) = choose(&rig, &mut bytes) else { continue };
+                rig.acknowledge(c, u32::from(bytes.byte() & 3).wrapping_sub(1));
+            }
+            21 => {
+                let Some(c) = choose(&rig, &mut bytes) else { continue };
+                let choice = bytes.byte();
+                rig.resume(c, usize::from(choice & 1), u32::from(choice >> 6));
+            }
+            22 => {
+                let worker = bytes.below(2);
+                let c = rig.accept(worker, Listener::Clients, 2);
+                let sm = bytes.byte() & 1 != 0;
+                rig.login_anonymous(c, "r", sm);
+            }
+            23 => {
+                let choice = bytes.byte();
+                let all = Domain::new("x").mechanisms.into_iter().enumerate();
+                let mechanisms = all.filter(|(i, _)| choice >> i & 1 == 0).map(|(_, m)| m).collect();
+                rig.command(&Command::Offer { domain: "x".to_owned(), mechanisms });
+            }
+            24 => {
+                let Some(c) = choose(&rig, &mut bytes) else { continue };
+                let (n, phrase) = (bytes.below(16), phrase(&mut bytes));
+                rig.receive(c, phrase.repeat(n).as_bytes());
+            }
+            _ => on_connection(&mut rig, &mut bytes),
         }
     }
     rig.finish();
@@ -133,10 +122,6 @@ pub fn inputs(data: &[u8]) {
 fn choose(rig: &Rig, bytes: &mut Bytes<'_>) -> Option<usize> {
     let choice = usize::from(bytes.byte());
     (!rig.conns.is_empty()).then(|| rig.conns.len() - 1 - choice % rig.conns.len())
-}
-
-fn phrase(bytes: &mut Bytes<'_>) -> String {
-    PHRASES[bytes.below(PHRASES.len())].replace("{}", ADDRESSES[bytes.below(ADDRESSES.len())])
 }
 
 fn on_connection(rig: &mut Rig, bytes: &mut Bytes<'_>) {
@@ -179,7 +164,7 @@ fn answer_store(rig: &mut Rig, bytes: &mut Bytes<'_>) {
     }
     let at = choice % rig.stores.len();
     let Some((worker, id, op)) = rig.stores.remove(at) else { return };
-    let result = match kind % 10 {
+    let result = match kind % 12 {
         0 => Err(StoreError::Conflict),
         1 => Err(StoreError::Full),
         2 => Err(StoreError::Overloaded),
@@ -192,6 +177,12 @@ fn answer_store(rig: &mut Rig, bytes: &mut Bytes<'_>) {
             // Carried out, and the answer is lost.
             let _ = rig.shelf.store(&op);
             return;
+        }
+        10 => {
+            let n = bytes.below(256);
+            // Whatever is in the store, it is a message or goes.
+            let row = SpoolRow { id: MsgId(u128::from(kind)), at: Utc(0), stanza: bytes.take(n).into() };
+            Ok(StoreDone::Spool(vec![(SpoolSeq(i64::from(kind)), row)]))
         }
         _ => rig.shelf.store(&op),
     };

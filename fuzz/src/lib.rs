@@ -7,9 +7,11 @@
 //! over time, which are the simulator's.
 
 mod bytes;
+mod client;
 mod framing;
 mod inputs;
 mod jid;
+mod phrases;
 mod rig;
 mod sasl;
 mod scan;

@@ -13,24 +13,9 @@ use chat_core::effect::{
 use chat_core::engine::{Census, Command, Engine, Input};
 use chat_core::sasl::Mechanism;
 use chat_core::session::Listener;
-use chat_core::xml::{Element, FrameKind, Framer, Step, StreamNs};
 
+use crate::client::Conn;
 use crate::shelf::Shelf;
-
-/// One connection, as the driver knows it.
-pub(crate) struct Conn {
-    pub worker: usize,
-    pub id: ConnId,
-    /// The engine was told that it is gone, or said so.
-    pub gone: bool,
-    pub reading: bool,
-    /// The client reads.
-    pub listens: bool,
-    framer: Framer,
-    partial: Vec<u8>,
-    /// TLS is to begin.
-    secures: bool,
-}
 
 /// The engines and what is between them and the world.
 pub(crate) struct Rig {
@@ -49,13 +34,8 @@ pub(crate) struct Rig {
     generations: Vec<u32>,
 }
 
-/// The namespaces of a stream, for what a client reads.
-fn stream_ns() -> StreamNs {
-    StreamNs::new([("", "jabber:client"), ("stream", "http://etherx.jabber.org/streams")])
-        .expect("they are legal")
-}
-
 pub(crate) const HEADER: &[u8] = b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='x' version='1.0'>";
+const ANONYMOUS: &[u8] = b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='y' version='1.0'>";
 
 /// SASL PLAIN for an account of the shelf.
 pub(crate) fn plain(user: &str) -> Vec<u8> {
@@ -119,16 +99,7 @@ impl Rig {
     /// A new connection. Ids are used again, as soon as they are free.
     pub fn accept(&mut self, worker: usize, listener: Listener, peer: u8) -> usize {
         let id = self.new_id();
-        self.conns.push(Conn {
-            worker,
-            id,
-            gone: false,
-            reading: true,
-            listens: true,
-            framer: Framer::default(),
-            partial: Vec::new(),
-            secures: listener == Listener::ClientsTls,
-        });
+        self.conns.push(Conn::new(worker, id, listener == Listener::ClientsTls));
         let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, peer));
         self.input(worker, Input::Accepted { conn: id, listener, peer });
         self.conns.len() - 1
@@ -160,6 +131,8 @@ impl Rig {
             if std::mem::take(&mut self.conns[c].secures) {
                 self.conns[c].framer.restart();
             }
+            // Who has the certificate is who it names.
+            self.shelf.admitted.extend(tls.client_addresses.iter().cloned());
             self.input(worker, Input::Secured { conn, tls });
         }
     }
@@ -204,19 +177,60 @@ impl Rig {
     }
 
     /// Logs in an account of the shelf, with everything answered at once.
-    pub fn login(&mut self, c: usize, user: &str, resource: &str, sm: bool) {
+    pub fn login(&mut self, c: usize, user: &'static str, resource: &str, sm: bool) {
+        self.authenticate(c, HEADER, &plain(user));
+        self.conns[c].user = Some(user);
+        self.bind(c, HEADER, resource, sm);
+    }
+
+    /// The same for somebody of the domain where everybody is new.
+    pub fn login_anonymous(&mut self, c: usize, resource: &str, sm: bool) {
+        let auth = b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>";
+        self.authenticate(c, ANONYMOUS, auth);
+        self.bind(c, ANONYMOUS, resource, sm);
+    }
+
+    fn authenticate(&mut self, c: usize, header: &[u8], auth: &[u8]) {
         let lazy = std::mem::replace(&mut self.lazy, false);
         self.settle();
+        self.receive(c, header);
+        self.receive(c, auth);
+        self.lazy = lazy;
+    }
+
+    fn bind(&mut self, c: usize, header: &[u8], resource: &str, sm: bool) {
+        let lazy = std::mem::replace(&mut self.lazy, false);
         let bind = format!(
             "<iq type='set' id='1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
         );
-        for bytes in [HEADER, &plain(user), HEADER, bind.as_bytes()] {
-            self.receive(c, bytes);
-        }
+        self.receive(c, header);
+        self.receive(c, bind.as_bytes());
         if sm {
             self.receive(c, b"<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
         }
         self.lazy = lazy;
+    }
+
+    /// Acknowledges what the client got, but for the last `less`.
+    pub fn acknowledge(&mut self, c: usize, less: u32) {
+        if let Some(sm) = &self.conns[c].sm {
+            let h = sm.heard.wrapping_sub(less);
+            self.receive(c, format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>").as_bytes());
+        }
+    }
+
+    /// Goes on with the session of `c`, whether that has ended or not, on a new connection; the last `less` stanzas were
+    /// lost. Returns the connection.
+    pub fn resume(&mut self, c: usize, worker: usize, less: u32) -> Option<usize> {
+        let (user, mut sm) = (self.conns[c].user?, self.conns[c].sm.clone()?);
+        let new = self.accept(worker, Listener::Clients, 1);
+        self.authenticate(new, HEADER, &plain(user));
+        sm.heard = sm.heard.wrapping_sub(less);
+        let resume = format!("<resume xmlns='urn:xmpp:sm:3' previd='{}' h='{}'/>", sm.id, sm.heard);
+        (self.conns[new].user, self.conns[new].resuming) = (Some(user), Some(sm));
+        self.receive(new, HEADER);
+        self.receive(new, resume.as_bytes());
+        Some(new)
     }
 
     /// Everything that waits is answered and carried.
@@ -336,7 +350,7 @@ impl Rig {
     }
 
     fn on_event(&self, event: &Event) {
-        if let Event::Bound { jid, .. } = event {
+        if let Event::Bound { jid, .. } | Event::Resumed { jid } = event {
             let bare = jid.to_bare().to_string();
             assert!(jid.domain() == "y" || self.shelf.admitted.contains(&bare), "{bare} never logged in");
         }
@@ -357,29 +371,6 @@ impl Rig {
         }
         for (worker, engine) in self.engines.iter().enumerate() {
             assert_eq!(engine.census(), Census::default(), "worker {worker}");
-        }
-    }
-}
-
-impl Conn {
-    /// What a client gets is XML that it may parse.
-    fn hear(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            match self.framer.push(bytes).expect("the server writes XML") {
-                Step::Need => return self.partial.extend_from_slice(bytes),
-                Step::Frame { kind, end } => {
-                    self.partial.extend_from_slice(&bytes[..end]);
-                    bytes = &bytes[end..];
-                    let frame = std::mem::take(&mut self.partial);
-                    if kind == FrameKind::Element {
-                        let element =
-                            Element::parse(&frame, &stream_ns()).expect("the server writes elements");
-                        if element.name == "success" || element.name == "proceed" {
-                            self.framer.restart();
-                        }
-                    }
-                }
-            }
         }
     }
 }

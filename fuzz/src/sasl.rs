@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 
 use chat_core::sasl::client::{Binding, ScramClient};
-use chat_core::sasl::{Context, Exchange, Hash, Mechanism, ScramKeys, Step, payload};
+use chat_core::sasl::{Context, Exchange, Hash, Mechanism, ScramKeys, Step, payload, saslprep};
 
 use crate::bytes::Bytes;
 
@@ -120,9 +120,22 @@ pub fn sasl(data: &[u8]) {
             Step::Failure(_) => over = true,
         }
     }
-    if let Ok(text) = std::str::from_utf8(data)
-        && let Ok(decoded) = payload::decode(text)
-    {
+    if let Ok(text) = std::str::from_utf8(data) {
+        texts(text);
+    }
+}
+
+/// Payloads are read as they are written, and a password that is prepared stays as it is.
+fn texts(text: &str) {
+    let initial = payload::decode_initial(text);
+    if let Ok(decoded) = payload::decode(text) {
         assert_eq!(payload::decode(&payload::encode(&decoded)).as_ref(), Ok(&decoded));
+        let initial = initial.expect("it is the same base64");
+        assert_eq!(payload::decode_initial(&payload::encode_optional(initial.as_deref())), Ok(initial));
+    } else {
+        assert!(initial.is_err());
+    }
+    if let Some(prepared) = saslprep(text) {
+        assert_eq!(saslprep(&prepared).as_ref(), Some(&prepared));
     }
 }
