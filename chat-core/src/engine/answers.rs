@@ -1,7 +1,6 @@
 //! What stores and authenticators answer, or do not.
 
 use super::Engine;
-use super::deliver::OWN;
 use crate::base::{MsgId, RequestId, Span, UserId};
 use crate::effect::{
     AccountError, AccountResult, Event, Loaded, Request, SettleTo, StoreDone, StoreError, StoreOp,
@@ -11,7 +10,7 @@ use crate::jid::{self, BareJid};
 use crate::session;
 use crate::stanza::{Condition, ErrorType, Kind, Stanza, StanzaError};
 use crate::user::{self, Parked, Record, SpoolState};
-use crate::xml::{StreamNs, scan};
+use crate::xml::{ScanLimits, StreamNs, scan};
 
 /// How soon a spool that could not be read is read again, if somebody is there to have it.
 const SPOOL_RETRY: Span = Span::secs(5);
@@ -258,7 +257,7 @@ impl Engine {
     /// Bounces a stanza of which only the bytes are left.
     fn refuse_stored(&mut self, bytes: &[u8], error: StanzaError) {
         let ns = StreamNs::client();
-        let Ok(view) = scan(bytes, &ns, &OWN) else { return };
+        let Ok(view) = scan(bytes, &ns, &ScanLimits::OWN) else { return };
         let type_ = view.type_();
         let Some(Ok(kind)) = Kind::read(view.name(), type_.as_deref()) else { return };
         let (from_text, to_text) = (view.from(), view.to());

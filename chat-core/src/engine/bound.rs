@@ -8,7 +8,8 @@ use crate::jid::{self, JidRef};
 use crate::session::Seat;
 use crate::stanza::{Condition, IqType, Kind, PresenceType, Stanza, ns};
 use crate::stream::{StreamCondition, StreamError};
-use crate::xml::{Element, ScanLimits, StanzaView, scan};
+use crate::xml::write::respelled;
+use crate::xml::{Element, ScanLimits, StanzaView, StreamNs, XmlFault, scan};
 
 impl Engine {
     pub(super) fn on_bound_element(&mut self, conn: ConnId, seat: Seat, bytes: &[u8]) {
@@ -19,7 +20,10 @@ impl Engine {
         let lang = session.lang.clone();
         match scan(bytes, &stream_ns, &limits) {
             Err(fault) => self.fail(conn, &fault.into()),
-            Ok(view) if view.ns() == ns::CLIENT => self.on_stanza(conn, seat, &view, lang.as_deref()),
+            Ok(view) if view.ns() == ns::CLIENT => match respelled(&view) {
+                None => self.on_stanza(conn, seat, &view, lang.as_deref()),
+                Some(anew) => self.on_respelled(conn, seat, &anew, lang.as_deref()),
+            },
             Ok(view) if view.ns() == ns::SM => self.on_sm_element(conn, seat, &view),
             Ok(view) => self.on_other(conn, seat, &view),
         }
@@ -29,6 +33,19 @@ impl Engine {
         // Whatever it was, it waits to be settled, and its answers count.
         self.check_unsettled(conn, seat);
         self.close_overfull(seat.user);
+    }
+
+    /// A stanza that was spelled oddly. What grows too much by that, or could not be read again, is refused here and not
+    /// lost on its way.
+    fn on_respelled(&mut self, conn: ConnId, seat: Seat, bytes: &[u8], lang: Option<&str>) {
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        let max = session.limits(&self.cx.settings).stanza_bytes_max as usize;
+        let fault = match scan(bytes, &StreamNs::client(), &ScanLimits::WIDEST) {
+            Ok(view) if bytes.len() <= max => return self.on_stanza(conn, seat, &view, lang),
+            Ok(_) => XmlFault::Policy("a stanza that grows too much when its prefixes are written out"),
+            Err(fault) => fault,
+        };
+        self.fail(conn, &fault.into());
     }
 
     /// An element that is no stanza: an extension's, or nobody's (RFC 6120 §4.9.3.24).

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Engine;
-use super::deliver::{Meta, OWN};
+use super::deliver::Meta;
 use super::face::{Command, KickReason};
 use crate::base::MsgId;
 use crate::effect::{Event, StoreOp, Wait};
@@ -12,7 +12,8 @@ use crate::session::Seat;
 use crate::stanza::{Kind, Stanza, ns};
 use crate::stream::{StreamCondition, StreamError};
 use crate::user;
-use crate::xml::{StreamNs, scan};
+use crate::xml::write::respelled;
+use crate::xml::{ScanLimits, StreamNs, scan};
 
 impl Engine {
     pub(super) fn on_command(&mut self, command: Command) {
@@ -42,7 +43,10 @@ impl Engine {
     /// Routes a stanza of the embedder's.
     fn inject(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
         let stream_ns = StreamNs::client();
-        let view = scan(bytes, &stream_ns, &OWN).map_err(|_| "not exactly one element")?;
+        let view = scan(bytes, &stream_ns, &ScanLimits::WIDEST).map_err(|_| "not exactly one element")?;
+        if let Some(anew) = respelled(&view) {
+            return self.inject(&anew);
+        }
         if view.ns() != ns::CLIENT {
             return Err("not in the namespace jabber:client");
         }

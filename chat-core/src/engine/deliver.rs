@@ -11,7 +11,6 @@ use crate::stanza::{
     Condition, Head, IqType, Kind, MessageType, PresenceType, Stanza, StanzaError, write_error,
 };
 use crate::user::{self, Flight, Parked, Record, SpoolState, Urgency, User, presence};
-use crate::xml::scan::DEPTH_MAX;
 use crate::xml::{self, ScanLimits, Stamp, StanzaView, StreamNs, forward, scan};
 
 /// What travels with a stanza.
@@ -29,15 +28,11 @@ pub(super) struct Meta<'a> {
     pub lang: Option<&'a str>,
 }
 
-/// A stanza that we wrote or checked ourselves may be as deep as it likes: it was within the limits when it came,
-/// and a wrapper of ours adds a few levels.
-pub(super) const OWN: ScanLimits = ScanLimits { depth_max: DEPTH_MAX, attributes_max: u16::MAX };
-
 impl Engine {
     /// A stanza from another user, another worker, or from what waited.
     pub(super) fn deliver_envelope(&mut self, envelope: Envelope) {
         let ns = StreamNs::client();
-        let Ok(view) = scan(&envelope.stanza, &ns, &OWN) else {
+        let Ok(view) = scan(&envelope.stanza, &ns, &ScanLimits::OWN) else {
             // Impossible: every envelope is written by us from what was scanned.
             debug_assert!(false, "an envelope holds what is no stanza: {:?}", envelope.stanza);
             self.undeliverable(&envelope);
@@ -236,7 +231,8 @@ impl Engine {
         }
         if message && let Some(user) = self.users.get_mut(id) {
             // What came late is told to be late (XEP-0203) in copies, too.
-            let late = if meta.delayed { scan(&bytes, &StreamNs::client(), &OWN).ok() } else { None };
+            let late =
+                if meta.delayed { scan(&bytes, &StreamNs::client(), &ScanLimits::OWN).ok() } else { None };
             let stanza = Stanza { view: late.as_ref().unwrap_or(stanza.view), ..*stanza };
             let mut at = Handle { cx: &mut self.cx, user, resource: None };
             self.host.on_delivered(&stanza, Some(resources), &mut at);

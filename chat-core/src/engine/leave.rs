@@ -1,14 +1,14 @@
 //! How a session ends, and what becomes of what its client never acknowledged.
 
 use super::Engine;
-use super::deliver::{Meta, OWN};
+use super::deliver::Meta;
 use crate::base::{Mono, MsgId, UserId, Utc};
 use crate::effect::{Deadline, Event, Promise, SettleTo, StoreOp, Wait};
 use crate::jid::{self, BareJid};
 use crate::session::Seat;
 use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::user::{Record, SpoolState, presence};
-use crate::xml::{StreamNs, scan};
+use crate::xml::{ScanLimits, StreamNs, scan};
 
 /// A message that was given to nobody in the end.
 struct Orphan {
@@ -133,7 +133,7 @@ impl Engine {
                 // Another client has it, or will, and its promise is the same.
                 continue;
             }
-            let Ok(view) = scan(&orphan.bytes, &ns, &OWN) else {
+            let Ok(view) = scan(&orphan.bytes, &ns, &ScanLimits::OWN) else {
                 debug_assert!(false, "a queue holds what is no stanza: {:?}", orphan.bytes);
                 self.cx.settled(orphan.settle);
                 continue;

@@ -2,14 +2,14 @@
 //! client has them.
 
 use super::Engine;
-use super::deliver::{Meta, OWN};
+use super::deliver::Meta;
 use crate::base::UserId;
 use crate::effect::{SpoolRow, SpoolSeq, StoreOp, Wait};
 use crate::jid;
 use crate::route::decision::{Decision, ResourceView, Target, What, decide};
 use crate::stanza::{Kind, Stanza};
 use crate::user::{Record, SpoolState};
-use crate::xml::{StreamNs, scan};
+use crate::xml::{ScanLimits, StreamNs, scan};
 
 /// Rows and bytes that are read at a time.
 const PAGE_ROWS: u32 = 100;
@@ -106,7 +106,7 @@ impl Engine {
         }
         let (mut from, mut to) = (String::new(), String::new());
         let own = user.jid.clone();
-        let parsed = scan(&row.stanza, &ns, &OWN).ok().and_then(|view| {
+        let parsed = scan(&row.stanza, &ns, &ScanLimits::OWN).ok().and_then(|view| {
             let kind = Kind::read(view.name(), view.type_().as_deref())?.ok()?;
             let (from_text, to_text) = (view.from()?.into_owned(), view.to()?.into_owned());
             Some((view, kind, from_text, to_text))

@@ -10,7 +10,6 @@ use crate::effect::{Cx, Envelope};
 use crate::jid::Jid;
 use crate::stanza::{Condition, Head, Kind, PresenceType, Stanza, StanzaError, write_error};
 use crate::xml::escape::escape_text;
-use crate::xml::scan::DEPTH_MAX;
 use crate::xml::write::{self, forwarded, put_attr};
 use crate::xml::{ScanLimits, Sink, Stamp, StreamNs, scan};
 
@@ -24,8 +23,7 @@ pub(super) fn stamped(stanza: &Stanza<'_>, from: &str, to: Option<&str>, lang: O
 
 /// A complete stanza with another `to`. `None` if the bytes are not one element, as those of a damaged store.
 pub(super) fn readdressed(stanza: &[u8], to: &str) -> Option<Vec<u8>> {
-    let limits = ScanLimits { depth_max: DEPTH_MAX, attributes_max: u16::MAX };
-    let view = scan(stanza, &StreamNs::client(), &limits).ok()?;
+    let view = scan(stanza, &StreamNs::client(), &ScanLimits::OWN).ok()?;
     Some(forwarded(&view, &Stamp { to: write::Head::Set(to), ..Stamp::default() }))
 }
 

@@ -1,6 +1,6 @@
 //! The walk's names and namespaces: what is unique, what is declared, what is bound (Namespaces in XML 1.0).
 
-use super::escape::{is_plain, means, same_value};
+use super::escape::{means, same_value, written_len};
 use super::fault::{XmlFault, ill};
 use super::ns::{XML, XMLNS};
 use super::token::{Attr, AttrKind, Declaration, NsRef, QName, Span};
@@ -11,8 +11,11 @@ pub const DECLARATIONS_MAX: usize = 256;
 /// Pairs of attributes in one tag that have the same local name under two prefixes: each costs a comparison of
 /// namespaces, and nobody needs more.
 pub const SAME_NAMES_MAX: usize = 8;
-/// Bytes of a namespace written with references or line ends, which must be decoded whenever it is compared.
-pub const ENCODED_NAMESPACE_BYTES_MAX: usize = 256;
+/// Bytes of the name of a namespace, as it came and as we would write it. A tree has it once for each element that is not
+/// in its parent's, so that a few bytes of a stanza stand for many; real ones stay below 100.
+pub const NAMESPACE_BYTES_MAX: usize = 256;
+/// Bytes that one byte of a value becomes at most when it is written.
+const WRITTEN_BYTES_MAX: usize = "&quot;".len();
 
 impl<'a> Walker<'a> {
     pub(super) fn unique_names(&self) -> Result<(), XmlFault> {
@@ -83,10 +86,13 @@ impl<'a> Walker<'a> {
             p if !p.is_empty() && value.is_empty() => return ill("a prefix bound to nothing"),
             _ => {}
         }
-        if value.len() > ENCODED_NAMESPACE_BYTES_MAX && !is_plain(value) {
-            return Err(XmlFault::Policy("a long namespace written with references"));
+        // What is accepted here must be accepted again once we have written it.
+        if value.len() > NAMESPACE_BYTES_MAX / WRITTEN_BYTES_MAX
+            && (value.len() > NAMESPACE_BYTES_MAX || written_len(value) > NAMESPACE_BYTES_MAX)
+        {
+            return Err(XmlFault::Policy("a long namespace"));
         }
-        if self.declarations.len() >= DECLARATIONS_MAX {
+        if self.declarations.len() >= DECLARATIONS_MAX + usize::from(self.limits.spare) {
             return Err(XmlFault::Policy("too many namespace declarations"));
         }
         self.declarations.push(Declaration { prefix, value: attr.value });

@@ -4,7 +4,7 @@ use super::escape::{attr_value, cdata_value, escape_attr, escape_text, text_valu
 use super::fault::XmlFault;
 use super::names::is_nc_name;
 use super::ns::{self, StreamNs};
-use super::scan::{DEPTH_MAX, ScanLimits, StanzaView};
+use super::scan::{ScanLimits, StanzaView};
 use super::token::{self, AttrKind, Event, NsRef};
 use super::walk::{Walker, utf8};
 use super::write::{Sink, put_attr};
@@ -67,8 +67,7 @@ impl Element {
     /// # Errors
     /// As [`scan`](super::scan::scan), with no limits but those that nothing exceeds.
     pub fn parse(bytes: &[u8], stream: &StreamNs) -> Result<Self, XmlFault> {
-        let limits = ScanLimits { depth_max: DEPTH_MAX, attributes_max: u16::MAX };
-        let mut walk = Walker::new(utf8(bytes)?, stream, limits)?;
+        let mut walk = Walker::new(utf8(bytes)?, stream, ScanLimits::OWN)?;
         let mut open: Vec<Element> = Vec::new();
         let mut root = None;
         while let Some(event) = walk.next()? {

@@ -34,6 +34,16 @@ pub(super) fn is_plain(raw: &str) -> bool {
     memchr::memchr3(b'&', b'\n', b'\r', raw).is_none() && memchr::memchr(b'\t', raw).is_none()
 }
 
+/// How long a raw attribute value is when [`escape_attr`] has written what it means.
+pub(super) fn written_len(raw: &str) -> usize {
+    if !raw.bytes().any(|b| is(b, WRITE_STOP)) {
+        return raw.len();
+    }
+    let mut written = Vec::new();
+    escape_attr(&mut written, &attr_value(raw));
+    written.len()
+}
+
 /// Whether two raw attribute values mean the same, without allocation.
 pub(super) fn same_value(a: &str, b: &str) -> bool {
     if a == b {

@@ -45,7 +45,7 @@ pub struct HeaderView<'a> {
 pub fn parse_header(bytes: &[u8]) -> Result<HeaderView<'_>, XmlFault> {
     let tag = after_declaration(bytes)?;
     let none = StreamNs::none();
-    let limits = ScanLimits { depth_max: 1, attributes_max: ATTRIBUTES_MAX };
+    let limits = ScanLimits { depth_max: 1, attributes_max: ATTRIBUTES_MAX, spare: 0 };
     let text = utf8(tag)?;
     let mut walk = Walker::new(text, &none, limits)?;
     match walk.next()? {

@@ -181,7 +181,7 @@ fn frames(bytes: &[u8], cuts: &[usize]) -> Frames {
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
 
 fn wide() -> ScanLimits {
-    ScanLimits { depth_max: u16::MAX, attributes_max: u16::MAX }
+    ScanLimits::WIDEST
 }
 
 /// What `rxml` makes of a document, if it accepts it.

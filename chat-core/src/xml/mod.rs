@@ -18,6 +18,8 @@
 //!   (writing, comparing, dropping) stays well within a thread's stack.
 //! - The common stanza is scanned and forwarded without an allocation, a copy of its payload or a second parse.
 //! - What the writer escapes is always well-formed, whatever string it is given.
+//! - What was accepted from a peer, and passed on, is accepted again with [`ScanLimits::OWN`]: the exceptions are spelled
+//!   anew first ([`write::respelled`]).
 //!
 //! Not here: sizes of what waits for its end (the caller of the framer counts them), the meaning of names (`stanza`),
 //! streams' openings and errors as text (`stream`), addresses (`jid`).

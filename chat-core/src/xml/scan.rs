@@ -10,7 +10,7 @@ use crate::base::limits::Limits;
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub use super::bind::{DECLARATIONS_MAX, ENCODED_NAMESPACE_BYTES_MAX, SAME_NAMES_MAX};
+pub use super::bind::{DECLARATIONS_MAX, NAMESPACE_BYTES_MAX, SAME_NAMES_MAX};
 pub use super::walk::DEPTH_MAX;
 
 /// What a scan refuses although it is good XML.
@@ -20,6 +20,19 @@ pub struct ScanLimits {
     pub depth_max: u16,
     /// Attributes of one element, namespace declarations included.
     pub attributes_max: u16,
+    /// What may be above [`DECLARATIONS_MAX`] and [`MEANINGS_MAX`].
+    pub spare: u16,
+}
+
+impl ScanLimits {
+    /// Room for what is added on the way: prefixes of the stream it came on, and the elements around a copy.
+    const SPARE: u16 = 64;
+    /// For what we wrote: all that passed a scan with the limits of a peer passes again when it was
+    /// [forwarded](super::write::forward), but for what must be [spelled anew](super::write::respelled).
+    pub const OWN: ScanLimits =
+        ScanLimits { depth_max: u16::MAX, attributes_max: u16::MAX, spare: Self::SPARE };
+    /// The widest that a peer may have.
+    pub const WIDEST: ScanLimits = ScanLimits { depth_max: u16::MAX, attributes_max: u16::MAX, spare: 0 };
 }
 
 impl Default for ScanLimits {
@@ -30,7 +43,7 @@ impl Default for ScanLimits {
 
 impl From<&Limits> for ScanLimits {
     fn from(limits: &Limits) -> Self {
-        ScanLimits { depth_max: limits.depth_max, attributes_max: limits.attributes_max }
+        ScanLimits { depth_max: limits.depth_max, attributes_max: limits.attributes_max, spare: 0 }
     }
 }
 
@@ -140,7 +153,7 @@ pub fn scan<'a>(bytes: &'a [u8], stream: &StreamNs, limits: &ScanLimits) -> Resu
         content_redeclared: false,
         inherited: 0,
     };
-    view.note_meaning(view.ns)?;
+    view.note_meaning(view.ns, &walk)?;
     for attr in walk.attrs() {
         view.note_head(&attr);
     }
@@ -170,7 +183,7 @@ impl<'a> StanzaView<'a> {
 
     fn begin_child(&mut self, walk: &Walker<'_>) -> Result<ChildSpan, XmlFault> {
         let (tag, ns) = (walk.tag(), walk.element_ns());
-        self.note_meaning(ns)?;
+        self.note_meaning(ns, walk)?;
         let inherits = ns == self.ns && tag.name.prefix().is_empty();
         self.content_redeclared |= !inherits && walk.same_ns(ns, self.ns);
         Ok(ChildSpan { whole: Span { start: tag.start, end: 0 }, local: tag.name.local(), ns })
@@ -196,12 +209,12 @@ impl<'a> StanzaView<'a> {
         self.heads[head as usize] = HeadSpan { before: attr.before, value: attr.value };
     }
 
-    fn note_meaning(&mut self, ns: NsRef) -> Result<(), XmlFault> {
+    fn note_meaning(&mut self, ns: NsRef, walk: &Walker<'_>) -> Result<(), XmlFault> {
         if let NsRef::Raw(span) = ns
             && !is_plain(span.of(self.text))
             && !self.meant.iter().any(|(known, _)| *known == span)
         {
-            if self.meant.len() == MEANINGS_MAX {
+            if self.meant.len() == MEANINGS_MAX + usize::from(walk.limits.spare) {
                 return Err(XmlFault::Policy("too many namespaces written with references"));
             }
             self.meant.push((span, attr_value(span.of(self.text)).into()));
@@ -319,8 +332,7 @@ impl<'a> StanzaView<'a> {
     /// for the few elements of which more is wanted than a head has, and not a tree.
     pub fn attr(&self, name: &str) -> Option<Cow<'a, str>> {
         const PASSED: &str = "these bytes have passed the scan";
-        let limits = ScanLimits { depth_max: DEPTH_MAX, attributes_max: u16::MAX };
-        let mut walk = Walker::new(self.text, &self.stream, limits).expect(PASSED);
+        let mut walk = Walker::new(self.text, &self.stream, ScanLimits::OWN).expect(PASSED);
         walk.next().expect(PASSED);
         let found = walk.attrs().find(|attr| attr.name.whole().of(self.text) == name);
         found.map(|attr| attr_value(attr.value.of(self.text)))
@@ -419,9 +431,8 @@ impl Children<'_, '_> {
     fn walk_to_child(&mut self) -> ChildSpan {
         const PASSED: &str = "these bytes have passed the scan";
         let first = self.walk.is_none();
-        let limits = ScanLimits { depth_max: DEPTH_MAX, attributes_max: u16::MAX };
         let walk = self.walk.get_or_insert_with(|| {
-            Box::new(Walker::new(self.view.text, &self.view.stream, limits).expect(PASSED))
+            Box::new(Walker::new(self.view.text, &self.view.stream, ScanLimits::OWN).expect(PASSED))
         });
         let mut to_skip = if first { self.next } else { 0 };
         let mut child = ChildSpan::default();

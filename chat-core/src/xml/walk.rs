@@ -23,7 +23,7 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, XmlFault> {
 pub(super) struct Walker<'a> {
     pub(super) text: &'a str,
     pub(super) stream: &'a StreamNs,
-    limits: ScanLimits,
+    pub(super) limits: ScanLimits,
     at: usize,
     begun: bool,
     open: Stack<Open, 12>,

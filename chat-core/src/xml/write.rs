@@ -126,6 +126,12 @@ fn put_other_attrs(view: &StanzaView<'_>, stamp: &Stamp<'_>, out: &mut dyn Sink)
     out.put(&view.bytes()[done..attrs.end]);
 }
 
+/// A stanza whose own name has a prefix, spelled without, as [`forward`] does it: each namespace is written wherever it
+/// begins, so it can be many times longer. `None` for all others, which grow by their head only.
+pub fn respelled(view: &StanzaView<'_>) -> Option<Vec<u8>> {
+    (!view.prefix().is_empty() && ns::is_content(view.ns())).then(|| forwarded(view, &Stamp::default()))
+}
+
 /// The slow way, for stanzas that spell their namespace oddly.
 fn forward_anew(view: &StanzaView<'_>, stamp: &Stamp<'_>, out: &mut dyn Sink) {
     let mut stanza = Element::of(view);

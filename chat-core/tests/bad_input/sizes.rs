@@ -3,7 +3,7 @@
 use chat_core::base::Span;
 
 use crate::yard::{HEADER, Yard};
-use crate::{KIB, PLENTY};
+use crate::{KIB, MIB, PLENTY};
 
 /// Things without end: how they begin, and what follows for ever.
 const ENDLESS: &[(&str, &str, &str)] = &[
@@ -183,4 +183,65 @@ impl Yard {
         assert!(got.contains(wanted) && got.ends_with("</stream:stream>"), "{what}: {got}");
         assert!(!self.clients[c].open, "{what}");
     }
+}
+
+/// The name of a namespace stands once in a stanza and for each of many elements: what a tree of it takes is bounded.
+#[test]
+fn few_bytes_do_not_stand_for_many() {
+    let stanza = |open: &str, uri: usize, close: &str| {
+        let begin = format!("{open} xmlns:n='{}'>", "x".repeat(uri));
+        let elements = (256 * KIB as usize - begin.len() - close.len()) / "<n:a/>".len();
+        format!("{begin}{}{close}", "<n:a/>".repeat(elements))
+    };
+    let iq = ("<iq type='get' id='1' to='localhost'><query xmlns='jabber:iq:version'", "</query></iq>");
+    for (uri, accepted) in [(100_000, false), (257, false), (256, true)] {
+        let mut yard = Yard::new();
+        let c = yard.login("romeo", "orchard");
+        let text = stanza(iq.0, uri, iq.1);
+        let mark = crate::meter::Mark::here();
+        yard.send(c, &text);
+        assert!(mark.peak() < 24 * MIB, "{uri}: {}", mark.peak());
+        match accepted {
+            true => {
+                let got = yard.take(c);
+                assert!(got.contains("type='result'"), "{got}");
+            }
+            false => yard.assert_ended(c, "policy-violation", "a long namespace"),
+        }
+    }
+    // Such a stanza is written anew, each namespace wherever it begins.
+    let prefixed = "<q:message xmlns:q='jabber:client' to='juliet@localhost' id='1'";
+    let mut yard = Yard::new();
+    let c = yard.login("romeo", "orchard");
+    let mark = crate::meter::Mark::here();
+    yard.send(c, &stanza(prefixed, 256, "</q:message>"));
+    assert!(mark.peak() < 64 * MIB, "{}", mark.peak());
+    yard.assert_ended(c, "policy-violation", "a stanza that grows");
+}
+
+/// A stanza whose own name has a prefix, and which can be read again when it is written without, arrives.
+#[test]
+fn a_stanza_with_a_prefix_arrives_if_it_can_be_read_again() {
+    let send = |declared: usize, used: usize| {
+        let mut yard = Yard::new();
+        let juliet = yard.login("juliet", "balcony");
+        yard.available(juliet);
+        yard.forget(juliet);
+        let romeo = yard.login("romeo", "orchard");
+        let namespaces: String = (0..declared).map(|i| format!(" xmlns:n{i}='&amp;{i}'")).collect();
+        let children: String = (0..used).map(|i| format!("<n{}:a/>", i % declared)).collect();
+        yard.send(
+            romeo,
+            &format!(
+                "<q:message xmlns:q='jabber:client' to='juliet@localhost'{namespaces}>{children}</q:message>"
+            ),
+        );
+        (yard.take(juliet), yard, romeo)
+    };
+    let (got, ..) = send(3, 9);
+    assert!(got.contains("<a xmlns='&amp;2'/>"), "{got}");
+    // Each of them is declared where it is used now: more of them than anybody remembers.
+    let (got, mut yard, romeo) = send(3, 33);
+    assert_eq!(got, "");
+    yard.assert_ended(romeo, "policy-violation", "too many namespaces written with references");
 }

@@ -74,7 +74,7 @@ fn parsing_refuses_what_the_scan_refuses() {
 /// of an ordinary test thread (2 MiB), in a build without optimisation.
 #[test]
 fn the_deepest_tree_fits_the_stack() {
-    let depth = usize::from(DEPTH_MAX);
+    let depth = usize::from(crate::xml::scan::DEPTH_MAX);
     let text = format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
     let tree = parse(&text);
     let copy = tree.clone();

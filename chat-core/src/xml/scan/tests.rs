@@ -1,7 +1,7 @@
 use super::*;
 
 fn verdict(bytes: &[u8]) -> Result<(), &'static str> {
-    let limits = ScanLimits { depth_max: 4, attributes_max: 4 };
+    let limits = ScanLimits { depth_max: 4, attributes_max: 4, spare: 0 };
     scan(bytes, &StreamNs::client(), &limits).map(|_| ()).map_err(XmlFault::condition)
 }
 
@@ -219,7 +219,7 @@ fn only_utf8() {
 
 #[test]
 fn what_makes_lookups_dear_is_bounded() {
-    let limits = ScanLimits { depth_max: u16::MAX, attributes_max: u16::MAX };
+    let limits = ScanLimits::WIDEST;
     let ok = |text: &str| {
         scan(text.as_bytes(), &StreamNs::none(), &limits).map(|_| ()).map_err(XmlFault::condition)
     };
@@ -235,13 +235,25 @@ fn what_makes_lookups_dear_is_bounded() {
     let odd = |n: usize| format!("<a>{}</a>", "<b xmlns='&amp;'/>".repeat(n));
     assert_eq!(ok(&odd(32)), Ok(()));
     assert_eq!(ok(&odd(33)), Err("policy-violation"));
-    let encoded = |n: usize| format!("<a xmlns='&amp;{}'/>", "x".repeat(n - 5));
-    assert_eq!(ok(&encoded(256)), Ok(()));
-    assert_eq!(ok(&encoded(257)), Err("policy-violation"));
-    assert_eq!(ok(&format!("<a xmlns='{}'/>", "x".repeat(5000))), Ok(()));
+    // What is written for one character counts, too.
+    for (one, bytes) in [("x", 1), ("&amp;", 5), (">", 4), ("\"", 6), ("&#x0041;", 8), ("\t", 1)] {
+        let encoded = |n: usize| format!("<a xmlns='{one}{}'/>", "x".repeat(n - bytes));
+        assert_eq!(ok(&encoded(256)), Ok(()), "{one}");
+        assert_eq!(ok(&encoded(257)), Err("policy-violation"), "{one}");
+    }
+    assert_eq!(ok(&format!("<a b='{}'/>", ">".repeat(5000))), Ok(()));
     let deep = |n: usize| format!("{}{}", "<a>".repeat(n), "</a>".repeat(n));
     assert_eq!(ok(&deep(1024)), Ok(()));
     assert_eq!(ok(&deep(1025)), Err("policy-violation"));
+}
+
+#[test]
+fn what_we_pass_on_has_some_room_to_spare() {
+    let own = |text: &str| scan(text.as_bytes(), &StreamNs::none(), &ScanLimits::OWN).is_ok();
+    let declared = |n: usize| (0..n).map(|i| format!(" xmlns:p{i}='urn:{i}'")).collect::<String>();
+    let odd = |n: usize| format!("<a>{}</a>", "<b xmlns='&amp;'/>".repeat(n));
+    assert!(own(&format!("<a{}/>", declared(256 + 64))) && !own(&format!("<a{}/>", declared(256 + 65))));
+    assert!(own(&odd(32 + 64)) && !own(&odd(32 + 65)));
 }
 
 #[test]
