@@ -71,7 +71,7 @@ impl Engine {
                 session.inbox.hold(self.cx.wires.pool(), &input[at..]);
                 break;
             }
-            let max = session.element_max(&self.cx.settings);
+            let max = session.element_max as usize;
             match session.inbox.next(self.cx.wires.pool(), input, &mut at, &mut scratch, max) {
                 Ok(None) => break,
                 Err(error) => {

@@ -10,7 +10,7 @@ use crate::route::decision::{Decision, ResourceView, Resources, Target, What, de
 use crate::stanza::{
     Condition, Head, IqType, Kind, MessageType, PresenceType, Stanza, StanzaError, write_error,
 };
-use crate::user::{self, Flight, Parked, Record, SpoolState, Urgency, User, presence};
+use crate::user::{self, Flight, Parked, Record, Resource, SpoolState, Urgency, User, presence};
 use crate::xml::{self, ScanLimits, Stamp, StanzaView, StreamNs, forward, scan};
 
 /// What travels with a stanza.
@@ -170,7 +170,6 @@ impl Engine {
         bytes.clear();
         write_for_client(stanza, &meta, user, &mut bytes);
         let message = matches!(stanza.kind, Kind::Message(_));
-        let spool_after = user.limits(&self.cx.settings).spool_after;
         let managed = resources.iter().filter(|&i| user.resources[i].sm.is_some()).count();
         let flight = (message && stored && managed > 0).then(|| {
             let flight = Flight {
@@ -182,7 +181,8 @@ impl Engine {
                 had: false,
                 spool,
             };
-            user.flights.insert(flight, self.cx.now.mono, spool_after)
+            let after = user.limits(&self.cx.settings).spool_after;
+            user.flights.insert(flight, self.cx.now.mono, after)
         });
         let settle = if flight.is_some() { None } else { meta.settle };
         let row = spool == SpoolState::Written;
@@ -215,7 +215,7 @@ impl Engine {
                 if self.cx.wires.promise(conn, &bytes, promise) {
                     taken += 1;
                     if settle.is_some() {
-                        let due = self.cx.now.mono + spool_after;
+                        let due = self.cx.now.mono + user.limits(&self.cx.settings).spool_after;
                         user.promised.push_back((due, conn, meta.id));
                     }
                 }
@@ -256,8 +256,8 @@ impl Engine {
             return;
         }
         let Some(user) = self.users.get_mut(id) else { return };
-        let limits = user.limits(&self.cx.settings);
-        let Some(resource) = user.resources.iter().find(|r| r.is_overfull(limits)) else { return };
+        let overfull = |r: &&Resource| r.is_overfull(user.domain, &self.cx.settings);
+        let Some(resource) = user.resources.iter().find(overfull) else { return };
         match resource.conn {
             Some(conn) => self.on_lost(conn),
             None => {

@@ -135,6 +135,8 @@ pub struct Session {
     pub claimed: Option<BareJid>,
     /// A question to the authenticator that waits until then, because others failed before it.
     pub delayed: Option<(Mono, Box<AccountOp>)>,
+    /// The bytes that one element may have.
+    pub element_max: u32,
     /// How fast the client may send.
     pub bucket: TokenBucket,
     /// When the connection began, or when it was told to close.
@@ -171,6 +173,7 @@ impl Session {
             failures: 0,
             claimed: None,
             delayed: None,
+            element_max: settings.limits.stanza_bytes_unauthenticated_max,
             bucket: TokenBucket::new(rate, burst(rate)),
             since: now.mono,
             heard: now.mono,
@@ -196,18 +199,12 @@ impl Session {
         }
     }
 
-    /// The bytes one element may have.
-    pub fn element_max(&self, settings: &Settings) -> usize {
-        match self.identity {
-            Some(_) => settings.limits_of(self.domain).stanza_bytes_max as usize,
-            None => settings.limits.stanza_bytes_unauthenticated_max as usize,
-        }
-    }
-
-    /// The client is known: from here on its domain says how fast it may send and how much may wait for it.
+    /// The client is known: from here on its domain says how much and how fast it may send, and how much may wait
+    /// for it.
     fn on_identified(&mut self, cx: &mut Cx) {
         let limits = self.limits(&cx.settings);
         let (rate, outbox) = (limits.rate_bytes_per_second, limits.outbox_bytes_max);
+        self.element_max = limits.stanza_bytes_max;
         self.bucket.change(cx.now.mono, rate, burst(rate));
         cx.wires.allow(self.conn, outbox);
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::held::Held;
-use crate::base::{ConnId, Key, Limits, Mono};
-use crate::effect::{Cx, ResourceId};
+use crate::base::{ConnId, Key, Mono};
+use crate::effect::{Cx, ResourceId, Settings};
 use crate::jid::Jid;
 use crate::session::Sm;
 
@@ -111,10 +111,11 @@ impl Resource {
         }
     }
 
-    /// Whether its queue of unacknowledged stanzas has outgrown its user's limits. A session without connection may have a
+    /// Whether its queue of unacknowledged stanzas has outgrown the limits of its user's domain. A session without connection may have a
     /// quarter more: its connection was closed for a full queue, and the session is to wait for its client all the same.
-    pub fn is_overfull(&self, limits: &Limits) -> bool {
+    pub fn is_overfull(&self, domain: u16, settings: &Settings) -> bool {
         let Some(sm) = &self.sm else { return false };
+        let limits = settings.limits_of(domain);
         let (stanzas, bytes) = sm.unacked();
         let more = |max: u32| if self.conn.is_none() { max as usize / 4 * 5 } else { max as usize };
         stanzas > more(limits.unacked_stanzas_max) || bytes > more(limits.unacked_bytes_max)

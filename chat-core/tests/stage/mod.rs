@@ -190,6 +190,7 @@ impl Stage {
             ("directed", n) => limits.directed_presence_max = n.parse().unwrap(),
             ("held", n) => limits.csi_stanzas_max = n.parse().unwrap(),
             ("idle", seconds) => limits.idle_timeout = Span::secs(seconds.parse().unwrap()),
+            ("outbox", n) => limits.outbox_bytes_max = n.parse().unwrap(),
             ("unacked", n) => limits.unacked_stanzas_max = n.parse().unwrap(),
             ("unsettled", n) => limits.unsettled_stanzas_max = n.parse().unwrap(),
             ("rate", n) => limits.rate_bytes_per_second = n.parse().unwrap(),
