@@ -145,6 +145,11 @@ fn logins_of_every_kind() {
             login::run(&target, &options).unwrap_or_else(|e| panic!("{security:?} {mechanism:?}: {e}"));
         assert_good(&report);
     }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let nobody = Target { address: listener.local_addr().expect("an address"), ..target(8) };
+    drop(listener);
+    let refused = login::run(&nobody, &login::Options::default()).expect_err("nobody listens there");
+    assert!(refused.to_string().contains("refused"), "{refused}");
     let wrong = Target { password: "wrong".to_owned(), ..target(8) };
     let refused = login::run(&wrong, &login::Options { users: 1, ..login::Options::default() });
     assert!(matches!(refused, Err(Failure::Login { .. })), "{refused:?}");

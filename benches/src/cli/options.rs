@@ -194,6 +194,9 @@ pub(super) struct ChatArgs {
     /// No window, but so many messages per second in all, sent when they are due. Latency counts from then on.
     #[arg(long, conflicts_with = "window", value_name = "PER SECOND")]
     rate: Option<f64>,
+    /// At a fixed rate: take a whole core rather than sleep until the next message is due.
+    #[arg(long, requires = "rate")]
+    spin: bool,
     /// Bytes of a message's body.
     #[arg(long, default_value_t = 100, value_name = "BYTES")]
     body: usize,
@@ -212,7 +215,7 @@ impl ChatArgs {
             body_bytes: self.body,
             ack_every,
             to_bare: self.to_bare,
-            times: self.time.times(),
+            times: Times { spin: self.spin, ..self.time.times() },
         }
     }
 }
@@ -242,6 +245,9 @@ pub(super) struct PresenceArgs {
     /// No window, but so many broadcasts per second in all, sent when they are due.
     #[arg(long, conflicts_with = "window", value_name = "PER SECOND")]
     rate: Option<f64>,
+    /// At a fixed rate: take a whole core rather than sleep until the next broadcast is due.
+    #[arg(long, requires = "rate")]
+    spin: bool,
     #[command(flatten)]
     time: Time,
 }
@@ -252,7 +258,7 @@ impl PresenceArgs {
             groups: self.groups,
             contacts: self.contacts,
             flow: flow(self.rate, self.window),
-            times: self.time.times(),
+            times: Times { spin: self.spin, ..self.time.times() },
         }
     }
 }

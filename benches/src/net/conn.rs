@@ -26,11 +26,21 @@ pub(super) struct Conn {
     pub(super) kept: Vec<u8>,
     /// What the socket did not take yet.
     unsent: Vec<u8>,
+    /// Why it could not be connected or written to, for whoever reads it next.
+    pub(super) failed: Option<io::Error>,
 }
 
 impl Conn {
     pub(super) fn new(socket: TcpStream, connecting: bool) -> Conn {
-        Conn { socket, connecting, watched: connecting, tls: None, kept: Vec::new(), unsent: Vec::new() }
+        Conn {
+            socket,
+            connecting,
+            watched: connecting,
+            tls: None,
+            kept: Vec::new(),
+            unsent: Vec::new(),
+            failed: None,
+        }
     }
 
     pub(super) fn start_tls(&mut self, mut tls: ClientConnection) -> io::Result<()> {
@@ -46,6 +56,9 @@ impl Conn {
 
     /// Reads once.
     pub(super) fn read(&mut self, input: &mut Input, cipher: &mut [u8]) -> io::Result<Read> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         if self.tls.is_some() {
             return match self.read_socket(cipher)? {
                 Some(0) => Ok(Read::Closed),

@@ -151,7 +151,11 @@ impl Hub {
                 continue;
             }
             let id = ConnId(u32::try_from(data).expect("an id that we gave"));
-            let broken = flags.contains(epoll::EventFlags::OUT) && self.on_room(id).is_err();
+            let error = if flags.contains(epoll::EventFlags::OUT) { self.on_room(id).err() } else { None };
+            let broken = error.is_some();
+            if let (Some(error), Ok(conn)) = (error, self.conn(id)) {
+                conn.failed = Some(error);
+            }
             if broken || flags != epoll::EventFlags::OUT {
                 ready.push(id);
             }

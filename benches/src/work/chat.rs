@@ -99,7 +99,7 @@ pub fn run(target: &Target, options: &Options) -> Result<Report, Failure> {
     report.options = json!({
         "pairs": options.pairs, "window": options.flow.window(), "rate": options.flow.rate(),
         "body_bytes": options.body_bytes, "ack_every": options.ack_every, "to_bare": options.to_bare,
-        "warm_up_s": options.times.warm_up.as_secs_f64(),
+        "warm_up_s": options.times.warm_up.as_secs_f64(), "spin": options.times.spin.then_some(true),
     });
     report.faults = chat.faults();
     report.latency = chat.tally.latencies.quantiles();

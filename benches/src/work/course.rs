@@ -53,6 +53,9 @@ pub struct Times {
     pub duration: Duration,
     /// How long to wait in the end for what is under way.
     pub patience: Duration,
+    /// At a fixed rate: look at the clock all the time instead of sleeping until the next is due. That takes a whole
+    /// core, and leaves out of the latency how long the system takes to wake this tool up.
+    pub spin: bool,
 }
 
 impl Default for Times {
@@ -61,6 +64,7 @@ impl Default for Times {
             warm_up: Duration::from_secs(2),
             duration: Duration::from_secs(10),
             patience: Duration::from_secs(10),
+            spin: false,
         }
     }
 }
@@ -153,7 +157,8 @@ impl Course {
             if let Some(pace) = self.pace {
                 let due = pace.due(now);
                 self.send_due(work, due)?;
-                wait = wait.min(Duration::from_nanos(pace.at(due).saturating_sub(self.now())));
+                let next = Duration::from_nanos(pace.at(due).saturating_sub(self.now()));
+                wait = if self.times.spin { Duration::ZERO } else { wait.min(next) };
             } else {
                 // In whole milliseconds, which cost one system call less.
                 wait = Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(0) + 1);

@@ -83,7 +83,7 @@ pub fn run(target: &Target, options: &Options) -> Result<Report, Failure> {
     report.options = json!({
         "groups": options.groups, "contacts": options.contacts, "window": options.flow.window(),
         "rate": options.flow.rate(), "echoes_per_broadcast": work.echoes_per_broadcast(),
-        "warm_up_s": options.times.warm_up.as_secs_f64(),
+        "warm_up_s": options.times.warm_up.as_secs_f64(), "spin": options.times.spin.then_some(true),
     });
     report.faults = work.faults();
     report.latency = work.tally.latencies.quantiles();
