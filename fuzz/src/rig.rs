@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chat_core::base::{ConnId, HashKey, Key, Mono, Now, RequestId, Span, Utc, WorkerId};
 use chat_core::effect::{
-    AccountOp, AccountResult, Domain, Event, Mail, Output, Settings, StoreOp, StoreResult, TlsInfo,
+    AccountOp, AccountResult, Batch, Domain, Event, Output, Settings, StoreOp, StoreResult, TlsInfo,
 };
 use chat_core::engine::{Census, Command, Engine, Input};
 use chat_core::sasl::Mechanism;
@@ -27,7 +27,7 @@ pub(crate) struct Rig {
     pub stores: VecDeque<(usize, RequestId, Arc<StoreOp>)>,
     pub accounts: VecDeque<(usize, RequestId, Box<AccountOp>)>,
     /// Batches on their way, in order for each pair.
-    mails: BTreeMap<(usize, usize), VecDeque<Vec<Mail>>>,
+    mails: BTreeMap<(usize, usize), VecDeque<Batch>>,
     /// Requests and mail wait for [`Rig::settle`].
     pub lazy: bool,
     pub stopped: usize,
@@ -171,8 +171,10 @@ impl Rig {
 
     /// Carries the oldest batch of a pair; whether there was one.
     pub fn carry(&mut self, from: usize, to: usize) -> bool {
-        let Some(batch) = self.mails.get_mut(&(from, to)).and_then(VecDeque::pop_front) else { return false };
-        self.input(to, Input::Mail { from: WorkerId(from as u16), batch });
+        let Some(mut batch) = self.mails.get_mut(&(from, to)).and_then(VecDeque::pop_front) else {
+            return false;
+        };
+        self.input(to, Input::Mail { from: WorkerId(from as u16), batch: &mut batch });
         true
     }
 

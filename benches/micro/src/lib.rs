@@ -1,6 +1,7 @@
 //! What is measured of the engine alone: a [`rig`] of engines and clients in memory, and the workloads ([`work`]) that
 //! are timed (`benches/timing.rs`) and whose instructions are counted (`benches/instructions.rs`). The tests in
-//! `tests/memory` use the rig, too.
+//! `tests/memory` use the rig, too, with an allocator that counts ([`meter`]).
 
+pub mod meter;
 pub mod rig;
 pub mod work;

@@ -196,9 +196,10 @@ impl Rig {
                 self.peers[conn.0.index as usize].worker = home.0;
                 self.engines[usize::from(home.0)].handle(self.now, Input::Adopt { conn, state });
             }
-            Output::Mail { worker: to, batch } => {
+            Output::Mail { worker: to, mut batch } => {
                 let from = WorkerId(worker as u16);
-                self.engines[usize::from(to.0)].handle(self.now, Input::Mail { from, batch });
+                self.engines[usize::from(to.0)].handle(self.now, Input::Mail { from, batch: &mut batch });
+                self.engines[worker].reuse(batch);
             }
             Output::Close { .. }
             | Output::Reading { .. }

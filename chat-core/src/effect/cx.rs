@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::wait::{Request, Wait};
-use super::{AccountOp, Envelope, Event, Mail, Output, ResourceId, Settings, SettleTo, StoreOp, Wires};
-use crate::base::{ConnId, Lanes, Now, Pending, RequestId, Rng, Span, Throttle, Timers, UserId};
+use super::{
+    AccountOp, Batch, Envelope, Event, Mail, Output, ResourceId, Settings, SettleTo, StoreOp, Wires,
+};
+use crate::base::{ConnId, Lanes, Now, Pending, RequestId, Rng, Span, Throttle, Timers, UserId, WorkerId};
 use crate::jid::BareJid;
 
 /// Whose deadline a timer is.
@@ -45,7 +47,9 @@ pub struct Cx {
     /// Mail of this worker to itself, in order; handled before the next input.
     pub local: VecDeque<Mail>,
     /// Mail to other workers, by worker.
-    pub batches: Vec<Vec<Mail>>,
+    pub batches: Vec<Batch>,
+    /// Batches that were read and are empty.
+    empty_batches: Vec<Batch>,
     /// Elements that extensions add to the stream features after authentication, written out, for each domain.
     pub stream_features: Vec<Arc<str>>,
     /// Who failed to log in lately.
@@ -63,7 +67,7 @@ impl Cx {
     /// The hands of a new engine.
     pub fn new(settings: Arc<Settings>, mut rng: Rng) -> Self {
         let resources = rng.next_u64();
-        let batches = (0..settings.workers).map(|_| Vec::new()).collect();
+        let batches = (0..settings.workers).map(|_| Batch::default()).collect();
         Cx {
             now: Now::default(),
             wires: Wires::new(settings.limits.outbox_bytes_max),
@@ -73,6 +77,7 @@ impl Cx {
             spooling: Lanes::new(rng.hash_key()),
             local: VecDeque::new(),
             batches,
+            empty_batches: Vec::new(),
             stream_features: Vec::new(),
             throttle: Throttle::new(rng.hash_key()),
             rng,
@@ -198,21 +203,40 @@ impl Cx {
     /// Sends a stanza to the home of its recipient.
     pub fn post(&mut self, envelope: Envelope) {
         let home = self.settings.home(envelope.to.bare().as_str());
-        self.mail(home, Mail::Stanza(Box::new(envelope)));
+        if home == self.settings.worker {
+            return self.local.push_back(Mail::Stanza(Box::new(envelope)));
+        }
+        let Envelope { from, to, stanza, fate } = envelope;
+        self.batch(home).put(from.as_str(), to.as_str(), fate, |out| out.extend_from_slice(&stanza));
     }
 
     /// Tells a sender that its message is settled.
     pub fn settled(&mut self, settle: Option<SettleTo>) {
-        if let Some(settle) = settle {
-            self.mail(settle.worker, Mail::Settled(settle));
+        let Some(settle) = settle else { return };
+        if settle.worker == self.settings.worker {
+            self.local.push_back(Mail::Settled(settle));
+        } else {
+            self.batch(settle.worker).put_settled(settle);
         }
     }
 
-    fn mail(&mut self, worker: crate::base::WorkerId, mail: Mail) {
-        if worker == self.settings.worker {
-            self.local.push_back(mail);
-        } else {
-            self.batches[usize::from(worker.0)].push(mail);
+    /// What goes to another worker next.
+    pub fn batch(&mut self, worker: WorkerId) -> &mut Batch {
+        &mut self.batches[usize::from(worker.0)]
+    }
+
+    /// Takes the next batch for another worker, if there is something to tell one.
+    pub fn pop_batch(&mut self) -> Option<(WorkerId, Batch)> {
+        let worker = self.batches.iter().position(|batch| !batch.is_empty())?;
+        let empty = self.empty_batches.pop().unwrap_or_default();
+        Some((WorkerId(worker as u16), std::mem::replace(&mut self.batches[worker], empty)))
+    }
+
+    /// A batch that has been read is used again.
+    pub fn keep_batch(&mut self, mut batch: Batch) {
+        if self.empty_batches.len() < self.batches.len() {
+            batch.clear();
+            self.empty_batches.push(batch);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{AccountOp, Mail, StoreError, StoreOp};
+use super::{AccountOp, Batch, StoreError, StoreOp};
 use crate::base::{ConnId, RequestId, WorkerId};
 use crate::jid::{BareJid, Jid};
 
@@ -51,12 +51,12 @@ pub enum Output {
         /// What to do.
         op: Box<AccountOp>,
     },
-    /// Carry a batch to another worker, FIFO, as `Input::Mail`.
+    /// Carry a batch to another worker, FIFO, as `Input::Mail`. `Engine::reuse` takes an empty one back.
     Mail {
         /// The recipient.
         worker: WorkerId,
         /// What to carry.
-        batch: Vec<Mail>,
+        batch: Batch,
     },
     /// Something an embedder or a log may want to know.
     Event(Box<Event>),

@@ -122,7 +122,7 @@ impl Engine {
         };
         for parked in waiting {
             match parked {
-                Parked::Stanza(envelope) => self.deliver_envelope(*envelope),
+                Parked::Stanza(envelope) => self.deliver_posted(envelope.posted()),
                 Parked::Bind(conn, request) => self.bind_now(id, conn, &request),
             }
         }
@@ -138,7 +138,7 @@ impl Engine {
             match parked {
                 Parked::Stanza(envelope) => {
                     self.refuse_stored(&envelope.stanza, StanzaError::wait());
-                    self.cx.settled(envelope.settle);
+                    self.cx.settled(envelope.fate.settle);
                 }
                 Parked::Bind(conn, request) => {
                     if let Some(session) = self.sessions.get_mut(conn) {

@@ -6,7 +6,7 @@ use super::Engine;
 use super::deliver::Meta;
 use super::face::{Command, KickReason};
 use crate::base::MsgId;
-use crate::effect::{Event, StoreOp, Wait};
+use crate::effect::{Batch, Event, StoreOp, Wait};
 use crate::jid::{self, BareJid};
 use crate::session::Seat;
 use crate::stanza::{Kind, Stanza, ns};
@@ -127,6 +127,6 @@ impl Engine {
         self.sessions.len() == 0
             && self.cx.pending.is_empty()
             && self.cx.local.is_empty()
-            && self.cx.batches.iter().all(Vec::is_empty)
+            && self.cx.batches.iter().all(Batch::is_empty)
     }
 }

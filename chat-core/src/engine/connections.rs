@@ -106,7 +106,7 @@ impl Engine {
         use crate::effect::Mail;
         while let Some(mail) = self.cx.local.pop_front() {
             match mail {
-                Mail::Stanza(envelope) => self.deliver_envelope(*envelope),
+                Mail::Stanza(envelope) => self.deliver_posted(envelope.posted()),
                 Mail::Settled(settle) => self.on_settled(settle),
             }
         }

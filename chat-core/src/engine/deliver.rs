@@ -1,9 +1,9 @@
 //! At the recipient's home: hooks, the decision of RFC 6121 §8, and what carries it out.
 
 use super::Engine;
-use super::dispatch::envelope;
+use super::dispatch::put_stamped;
 use crate::base::{MsgId, UserId, Utc};
-use crate::effect::{Envelope, Promise, SettleTo, StoreError, StoreOp, Wait};
+use crate::effect::{Envelope, Fate, Posted, Promise, SettleTo, StoreError, StoreOp, Wait};
 use crate::ext::{Asked, Flow, Handle};
 use crate::jid::JidRef;
 use crate::route::decision::{Decision, ResourceView, Resources, Target, What, decide};
@@ -28,41 +28,44 @@ pub(super) struct Meta<'a> {
     pub lang: Option<&'a str>,
 }
 
+impl Meta<'_> {
+    /// What travels with the stanza.
+    pub(super) fn fate(&self) -> Fate {
+        let Meta { id, at, settle, delayed, .. } = *self;
+        Fate { id, at, settle, delayed }
+    }
+}
+
 impl Engine {
     /// A stanza from another user, another worker, or from what waited.
-    pub(super) fn deliver_envelope(&mut self, envelope: Envelope) {
+    pub(super) fn deliver_posted(&mut self, posted: Posted<'_>) {
+        let Posted { from, to, fate, .. } = posted;
         let ns = StreamNs::client();
-        let Ok(view) = scan(&envelope.stanza, &ns, &ScanLimits::OWN) else {
+        let Ok(view) = scan(posted.stanza, &ns, &ScanLimits::OWN) else {
             // Impossible: every envelope is written by us from what was scanned.
-            debug_assert!(false, "an envelope holds what is no stanza: {:?}", envelope.stanza);
-            self.undeliverable(&envelope);
-            return self.cx.settled(envelope.settle);
+            debug_assert!(false, "an envelope holds what is no stanza: {:?}", posted.stanza);
+            self.undeliverable(from, to);
+            return self.cx.settled(fate.settle);
         };
         let type_ = view.type_();
         let Some(Ok(kind)) = Kind::read(view.name(), type_.as_deref()) else {
-            return self.cx.settled(envelope.settle);
+            return self.cx.settled(fate.settle);
         };
-        let stanza =
-            Stanza { view: &view, kind, from: envelope.from.as_ref(), to: Some(envelope.to.as_ref()) };
-        let meta = Meta {
-            id: envelope.id,
-            at: envelope.at,
-            settle: envelope.settle,
-            delayed: envelope.delayed,
-            lang: None,
-        };
-        if envelope.to.local().is_none() {
+        let stanza = Stanza { view: &view, kind, from, to: Some(to) };
+        let Fate { id, at, settle, delayed } = fate;
+        let meta = Meta { id, at, settle, delayed, lang: None };
+        if to.local().is_none() {
             return self.send_on(&stanza, meta);
         }
         self.deliver(&stanza, meta);
     }
 
     /// Bytes that cannot be read again: the sender learns at least that a message was lost.
-    fn undeliverable(&mut self, envelope: &Envelope) {
+    fn undeliverable(&mut self, from: JidRef<'_>, to: JidRef<'_>) {
         let mut out = Vec::new();
-        let head = Head { from: Some(envelope.to.as_str()), to: Some(envelope.from.as_str()), id: None };
+        let head = Head { from: Some(to.as_str()), to: Some(from.as_str()), id: None };
         write_error(&mut out, Kind::Message(MessageType::Normal), &head, &Condition::PolicyViolation.into());
-        self.reply(envelope.to.clone(), envelope.from.as_ref(), out);
+        self.reply(to.to_owned(), from, out);
     }
 
     /// A stanza for a user whose home this is.
@@ -362,7 +365,11 @@ impl Engine {
             self.bounce(stanza, &error);
             return self.cx.settled(meta.settle);
         }
-        waiting.push_back(Parked::Stanza(Box::new(envelope(stanza, to, &meta))));
+        let mut bytes = Vec::with_capacity(stanza.view.bytes().len() + 64);
+        put_stamped(stanza, to, &meta, &mut bytes);
+        let (from, to) = (stanza.from.to_owned(), to.to_owned());
+        let envelope = Envelope { from, to, stanza: bytes.into(), fate: meta.fate() };
+        waiting.push_back(Parked::Stanza(Box::new(envelope)));
     }
 }
 

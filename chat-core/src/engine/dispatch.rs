@@ -3,7 +3,7 @@
 use super::Engine;
 use super::deliver::Meta;
 use crate::base::MsgId;
-use crate::effect::{Envelope, SettleTo};
+use crate::effect::{Envelope, Fate, SettleTo};
 use crate::ext::{Asked, Flow, Handle};
 use crate::jid::{Jid, JidRef};
 use crate::session::Seat;
@@ -68,11 +68,12 @@ impl Engine {
             self.serve_domain(stanza);
             return self.cx.settled(meta.settle);
         }
-        if self.cx.settings.home(to.bare().as_str()) == self.cx.settings.worker {
+        let home = self.cx.settings.home(to.bare().as_str());
+        if home == self.cx.settings.worker {
             return self.deliver(stanza, meta);
         }
-        let envelope = envelope(stanza, to, &meta);
-        self.cx.post(envelope);
+        let (from, batch) = (stanza.from.as_str(), self.cx.batch(home));
+        batch.put(from, to.as_str(), meta.fate(), |out| put_stamped(stanza, to, &meta, out));
     }
 
     /// Presence without `to` (RFC 6121 §4.2, §4.4, §4.5).
@@ -186,32 +187,24 @@ impl Engine {
             from,
             to: to.to_owned(),
             stanza: bytes.into(),
-            id: MsgId::random(&mut self.cx.rng),
-            at: self.cx.now.utc,
-            settle: None,
-            delayed: false,
+            fate: Fate {
+                id: MsgId::random(&mut self.cx.rng),
+                at: self.cx.now.utc,
+                settle: None,
+                delayed: false,
+            },
         };
         self.cx.post(envelope);
     }
 }
 
-/// A stanza as it travels: `from` stamped, `to` prepared.
-pub(super) fn envelope(stanza: &Stanza<'_>, to: JidRef<'_>, meta: &Meta<'_>) -> Envelope {
-    let mut bytes = Vec::with_capacity(stanza.view.bytes().len() + 64);
+/// Writes a stanza as it travels: `from` stamped, `to` prepared.
+pub(super) fn put_stamped(stanza: &Stanza<'_>, to: JidRef<'_>, meta: &Meta<'_>, out: &mut Vec<u8>) {
     let stamp = Stamp {
         to: xml::Head::Set(to.as_str()),
         from: xml::Head::Set(stanza.from.as_str()),
         lang: meta.lang,
         ..Stamp::default()
     };
-    forward(stanza.view, &stamp, &mut bytes);
-    Envelope {
-        from: stanza.from.to_owned(),
-        to: to.to_owned(),
-        stanza: bytes.into(),
-        id: meta.id,
-        at: meta.at,
-        settle: meta.settle,
-        delayed: meta.delayed,
-    }
+    forward(stanza.view, &stamp, out);
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::{ConnId, RequestId, WorkerId};
-use crate::effect::{AccountResult, Mail, StoreResult, TlsInfo};
+use crate::effect::{AccountResult, Batch, StoreResult, TlsInfo};
 use crate::jid::BareJid;
 use crate::sasl::Mechanism;
 use crate::session::{HandOver, Listener};
@@ -60,8 +60,8 @@ pub enum Input<'a> {
     Mail {
         /// The sender.
         from: WorkerId,
-        /// What it sent.
-        batch: Vec<Mail>,
+        /// What it sent; empty afterwards, with room for the next.
+        batch: &'a mut Batch,
     },
     /// A connection handed over by another worker ([`Output::HandOver`](crate::effect::Output::HandOver)).
     /// The driver chose its new id.

@@ -36,8 +36,8 @@ pub use face::{Command, Input, KickReason};
 
 use std::sync::Arc;
 
-use crate::base::{ConnId, Mono, Now, Rng, UserId, WorkerId};
-use crate::effect::{Cx, Deadline, Mail, Output, Promise, ResourceId, Settings};
+use crate::base::{ConnId, Mono, Now, Rng, UserId};
+use crate::effect::{Batch, Cx, Deadline, Mail, Output, Promise, ResourceId, Settings, Told};
 use crate::ext::{Extension, Host};
 use crate::session::{HandOver, Unacked};
 use tables::{Expired, Sessions, Users};
@@ -105,7 +105,7 @@ impl Engine {
             Input::Closed { conn } => self.on_lost(conn),
             Input::Stored { id, result } => self.on_stored(id, result),
             Input::Account { id, result } => self.on_account(id, result),
-            Input::Mail { from: _, batch } => self.cx.local.extend(batch),
+            Input::Mail { from: _, batch } => self.on_mail(batch),
             Input::Adopt { conn, state } => self.on_adopted(conn, *state),
             Input::Command(command) => self.on_command(command),
             Input::Tick => {}
@@ -122,9 +122,8 @@ impl Engine {
             }
             return Some(output);
         }
-        if let Some(worker) = self.cx.batches.iter().position(|b| !b.is_empty()) {
-            let batch = std::mem::take(&mut self.cx.batches[worker]);
-            return Some(Output::Mail { worker: WorkerId(worker as u16), batch });
+        if let Some((worker, batch)) = self.cx.pop_batch() {
+            return Some(Output::Mail { worker, batch });
         }
         if self.stopping && !self.stopped && self.is_at_rest() {
             self.stopped = true;
@@ -182,6 +181,11 @@ impl Engine {
         HandOver::pack(*session, self.cx.wires.pool())
     }
 
+    /// A batch that another worker has read ([`Output::Mail`]) is filled again: so mail needs no memory of its own.
+    pub fn reuse(&mut self, batch: Batch) {
+        self.cx.keep_batch(batch);
+    }
+
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.cx.settings
@@ -210,12 +214,23 @@ impl Engine {
         }
     }
 
+    /// Other workers tell something. What follows from it for this worker comes after all of it.
+    fn on_mail(&mut self, batch: &mut Batch) {
+        for told in batch.iter() {
+            match told {
+                Told::Stanza(posted) => self.deliver_posted(posted),
+                Told::Settled(settle) => self.on_settled(settle),
+            }
+        }
+        batch.clear();
+    }
+
     /// Everything that an input set in motion comes to rest.
     fn finish(&mut self) {
         loop {
             if let Some(mail) = self.cx.local.pop_front() {
                 match mail {
-                    Mail::Stanza(envelope) => self.deliver_envelope(*envelope),
+                    Mail::Stanza(envelope) => self.deliver_posted(envelope.posted()),
                     Mail::Settled(settle) => self.on_settled(settle),
                 }
             } else if let Some(conn) = self.cx.wires.poll_overflow() {

@@ -5,7 +5,9 @@
 //! bounded in `benches/micro/tests/memory`.
 
 use crate::base::{ByteQueue, TimerId, timer};
-use crate::effect::{Deadline, Envelope, Mail, Output, Promise, Request, SettleTo, TlsInfo, WIRE_SIZES};
+use crate::effect::{
+    Batch, Deadline, Envelope, Mail, Output, Promise, Request, SettleTo, TlsInfo, WIRE_SIZES,
+};
 use crate::engine::Input;
 use crate::jid::{BareJid, Jid};
 use crate::sasl::Exchange;
@@ -53,7 +55,8 @@ fn table() -> Vec<(&'static str, usize, usize)> {
         (inbound, inbound_bytes, 8),
         ("Promise", size_of::<Promise>(), 64),
         ("SettleTo", size_of::<SettleTo>(), 24),
-        ("Envelope", size_of::<Envelope>(), 128),
+        ("Envelope", size_of::<Envelope>(), 144),
+        ("Batch", size_of::<Batch>(), 48),
         ("Mail", size_of::<Mail>(), 32),
         ("Request", size_of::<Request>(), 80),
         // What these are made of, and what goes in and out.

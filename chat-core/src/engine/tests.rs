@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::*;
-use crate::base::{HashKey, Key, RequestId, Span, Utc};
+use crate::base::{HashKey, Key, RequestId, Span, Utc, WorkerId};
 use crate::effect::{AccountError, Domain, Promise, SettleTo, StoreDone, Wires};
 use crate::sasl::Mechanism;
 use crate::session::{Listener, Session};

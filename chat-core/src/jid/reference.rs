@@ -22,7 +22,7 @@ pub struct JidRef<'a> {
 
 impl<'a> JidRef<'a> {
     /// Finds the separators of a text that is known to be prepared.
-    pub(super) fn of_prepared(text: &'a str) -> JidRef<'a> {
+    pub(crate) fn of_prepared(text: &'a str) -> JidRef<'a> {
         let bytes = text.as_bytes();
         let first = memchr::memchr2(b'@', b'/', bytes).unwrap_or(bytes.len());
         if bytes.get(first) != Some(&b'@') {

@@ -15,7 +15,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use crate::base::{ConnId, Mono, Now, RequestId, Rng, WorkerId};
-use crate::effect::{Mail, Output, Settings};
+use crate::effect::{Batch, Output, Settings};
 use crate::engine::{Census, Command, Engine, Input};
 use crate::ext::Extension;
 use ids::Conns;
@@ -25,7 +25,7 @@ pub struct Node {
     engines: Vec<Engine>,
     conns: Conns,
     /// Mail on its way, by recipient, in the order it was sent.
-    mail: Vec<VecDeque<(WorkerId, Vec<Mail>)>>,
+    mail: Vec<VecDeque<(WorkerId, Batch)>>,
     /// Workers that get no mail for now.
     held: Vec<bool>,
     /// How many workers have come to rest after [`Command::Shutdown`].
@@ -181,8 +181,9 @@ impl Node {
         loop {
             let next = (0..self.engines.len()).find(|w| !self.held[*w] && !self.mail[*w].is_empty());
             let Some(w) = next else { break };
-            if let Some((from, batch)) = self.mail[w].pop_front() {
-                self.engines[w].handle(now, Input::Mail { from, batch });
+            if let Some((from, mut batch)) = self.mail[w].pop_front() {
+                self.engines[w].handle(now, Input::Mail { from, batch: &mut batch });
+                self.engines[usize::from(from.0)].reuse(batch);
                 self.collect(now, WorkerId(w as u16));
             }
         }

@@ -6,7 +6,7 @@ use super::resource::{Resource, Urgency};
 use super::roster::{RosterError, RosterMax};
 use super::user_record::User;
 use crate::base::{Limits, MsgId};
-use crate::effect::{Cx, Envelope};
+use crate::effect::{Cx, Envelope, Fate};
 use crate::jid::Jid;
 use crate::stanza::{Condition, Head, Kind, PresenceType, Stanza, StanzaError, write_error};
 use crate::xml::escape::escape_text;
@@ -53,7 +53,8 @@ pub(super) fn post(cx: &mut Cx, from: Jid, to: Jid, stanza: &Arc<[u8]>) {
         return;
     }
     let (id, at) = (MsgId::random(&mut cx.rng), cx.now.utc);
-    cx.post(Envelope { from, to, stanza: stanza.clone(), id, at, settle: None, delayed: false });
+    let fate = Fate { id, at, settle: None, delayed: false };
+    cx.post(Envelope { from, to, stanza: stanza.clone(), fate });
 }
 
 /// Gives a stanza to all available resources (RFC 6121 §8.5.2.1.2).

@@ -360,9 +360,9 @@ impl Stage {
                         client.open = false;
                     }
                 }
-                Output::Mail { worker: to, batch } => {
+                Output::Mail { worker: to, mut batch } => {
                     let from = WorkerId(worker as u16);
-                    self.engines[usize::from(to.0)].handle(self.now, Input::Mail { from, batch });
+                    self.engines[usize::from(to.0)].handle(self.now, Input::Mail { from, batch: &mut batch });
                 }
                 Output::HandOver { conn, worker: to } => {
                     let state = self.engines[worker].take(conn);

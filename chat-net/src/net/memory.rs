@@ -1,5 +1,6 @@
 //! A connection inside the process: two bounded pipes of bytes.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -12,6 +13,30 @@ use super::block::block_until;
 
 /// Bytes under way in each direction: what a socket's buffers would hold.
 const CAPACITY_BYTES: usize = 64 * 1024;
+
+/// Buffers that a thread keeps when a pipe runs empty, and the bytes that one may have room for.
+const SPARE_MAX: usize = 64;
+const SPARE_BYTES_MAX: usize = 16 * 1024;
+
+thread_local! {
+    /// A pipe at rest owns no buffer. Whoever reads one empty keeps its buffer here and fills the next pipe with it, so
+    /// that talking allocates nothing.
+    static SPARE: RefCell<Vec<VecDeque<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn spare() -> VecDeque<u8> {
+    // A thread that is ending has none any more.
+    SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten().unwrap_or_default()
+}
+
+fn keep(buffer: VecDeque<u8>) {
+    let _ = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if spare.len() < SPARE_MAX && buffer.capacity() <= SPARE_BYTES_MAX {
+            spare.push(buffer);
+        }
+    });
+}
 
 /// One direction.
 #[derive(Default)]
@@ -55,7 +80,7 @@ impl MemoryEnd {
         }
         let n = pipe.bytes.read(buffer)?;
         if pipe.bytes.is_empty() {
-            pipe.bytes = VecDeque::new();
+            keep(std::mem::take(&mut pipe.bytes));
         }
         let writer = pipe.writer.take();
         drop(pipes);
@@ -87,6 +112,9 @@ impl MemoryEnd {
             return Poll::Pending;
         }
         let mut written = 0;
+        if pipe.bytes.is_empty() {
+            pipe.bytes = spare();
+        }
         for slice in slices {
             let n = slice.len().min(room);
             pipe.bytes.extend(&slice[..n]);

@@ -8,7 +8,7 @@ use chat_core::effect::{AccountError, AccountOp, Output};
 use super::Worker;
 use super::congestion::CONGESTED_BYTES;
 use super::conn::Parcel;
-use super::inbox::{Letter, mail_bytes};
+use super::inbox::Letter;
 use super::secure::Secure;
 
 impl Worker {
@@ -28,10 +28,11 @@ impl Worker {
             Output::Store { id, op } => self.shared.store.submit(id, op, &self.sink),
             Output::Account { id, op } => self.ask_authenticator(id, *op),
             Output::Mail { worker, batch } => {
-                let bytes = mail_bytes(&batch);
                 let inbox = &self.shared.inboxes[usize::from(worker.0)];
                 self.fed_congested |= inbox.mail_bytes() > CONGESTED_BYTES;
-                inbox.post(Letter::Mail { from: self.id, batch, bytes });
+                if let Some(empty) = inbox.post_mail(self.id, batch) {
+                    self.engine.reuse(empty);
+                }
             }
             Output::Event(event) => self.shared.events.publish(*event),
             Output::Stopped => self.end.engine_stopped(),

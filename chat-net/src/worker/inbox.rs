@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
 use chat_core::base::{Key, RequestId, WorkerId};
-use chat_core::effect::{AccountResult, Mail, StoreResult};
+use chat_core::effect::{AccountResult, Batch, StoreResult};
 use chat_core::engine::Command;
 use chat_core::session::Listener;
 
@@ -26,8 +26,8 @@ pub(crate) enum Letter {
     },
     /// A connection of another worker that is to live here now.
     Adopt(Box<Parcel>),
-    /// Mail of another worker's engine, of so many [`mail_bytes`].
-    Mail { from: WorkerId, batch: Vec<Mail>, bytes: usize },
+    /// Mail of another worker's engine, of this weight.
+    Mail { from: WorkerId, batch: Batch, bytes: usize },
     /// Answers of the store to the `run`-th engine of this worker.
     Stored { run: u64, batch: Vec<(RequestId, StoreResult)> },
     /// An answer of an authenticator, likewise.
@@ -38,14 +38,8 @@ pub(crate) enum Letter {
     Nudge,
 }
 
-/// What a batch of mail counts for: its stanzas, and something for each piece.
-pub(super) fn mail_bytes(batch: &[Mail]) -> usize {
-    let bytes = |mail: &Mail| match mail {
-        Mail::Stanza(envelope) => envelope.stanza.len() + 256,
-        _ => 64,
-    };
-    batch.iter().map(bytes).sum()
-}
+/// Batches of mail that were read and are kept to be filled again.
+const EMPTY_MAX: usize = 64;
 
 /// The inbox of one worker. Whoever puts something in wakes the worker if it sleeps; all that is in it is taken at
 /// once.
@@ -60,6 +54,8 @@ pub(crate) struct Inbox {
 struct State {
     ready: Vec<Key>,
     letters: VecDeque<Letter>,
+    /// Batches of mail that were read: whoever sends mail takes one for its next.
+    empty: Vec<Batch>,
     /// There while the worker sleeps.
     sleeper: Option<Waker>,
     /// The worker has ended; nothing is taken any more.
@@ -71,16 +67,29 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Puts mail in, and takes a batch that was read, if there is one: the sender's next.
+    pub(super) fn post_mail(&self, from: WorkerId, batch: Batch) -> Option<Batch> {
+        let bytes = batch.weight();
+        self.put(Letter::Mail { from, batch, bytes })
+    }
+
     /// Puts a letter in. A worker that has ended drops it.
     pub(crate) fn post(&self, letter: Letter) {
+        self.put(letter);
+    }
+
+    fn put(&self, letter: Letter) -> Option<Batch> {
         let mut state = self.state();
         if state.closed {
             drop(state);
             // Dropped out here: a letter may hold a socket or a waker's last reference.
-            return drop(letter);
+            drop(letter);
+            return None;
         }
+        let mut empty = None;
         if let Letter::Mail { bytes, .. } = &letter {
             self.mail_bytes.fetch_add(*bytes, Ordering::Relaxed);
+            empty = state.empty.pop();
         }
         state.letters.push_back(letter);
         let sleeper = state.sleeper.take();
@@ -88,6 +97,7 @@ impl Inbox {
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
+        empty
     }
 
     fn ready(&self, key: Key) {
@@ -100,9 +110,20 @@ impl Inbox {
         }
     }
 
-    /// Takes everything: ready connections are appended to `ready`, letters to `letters`.
-    pub(super) fn take(&self, ready: &mut VecDeque<Key>, letters: &mut VecDeque<Letter>) {
+    /// Takes everything: ready connections are appended to `ready`, letters to `letters`. Leaves the batches of mail in
+    /// `read`, for whoever sends the next.
+    pub(super) fn take(
+        &self,
+        ready: &mut VecDeque<Key>,
+        letters: &mut VecDeque<Letter>,
+        read: &mut Vec<Batch>,
+    ) {
         let mut state = self.state();
+        while state.empty.len() < EMPTY_MAX
+            && let Some(batch) = read.pop()
+        {
+            state.empty.push(batch);
+        }
         ready.extend(state.ready.drain(..));
         if letters.is_empty() {
             std::mem::swap(letters, &mut state.letters);
@@ -201,13 +222,13 @@ mod tests {
         waker.wake_by_ref();
         waker.wake_by_ref();
         assert!(!inbox.sleep(Waker::noop()));
-        inbox.take(&mut ready, &mut letters);
+        inbox.take(&mut ready, &mut letters, &mut Vec::new());
         waker.wake_by_ref();
-        inbox.take(&mut ready, &mut letters);
+        inbox.take(&mut ready, &mut letters, &mut Vec::new());
         assert_eq!(ready, [key]);
         wakeup.served();
         waker.wake_by_ref();
-        inbox.take(&mut ready, &mut letters);
+        inbox.take(&mut ready, &mut letters, &mut Vec::new());
         assert_eq!(ready, [key, key]);
     }
 
@@ -218,16 +239,16 @@ mod tests {
         let (mut ready, mut letters) = (VecDeque::new(), VecDeque::new());
         inbox.post(mail(0));
         inbox.post(mail(1));
-        inbox.take(&mut ready, &mut letters);
+        inbox.take(&mut ready, &mut letters, &mut Vec::new());
         inbox.post(mail(2));
         assert_eq!(inbox.len(), 1);
-        inbox.take(&mut ready, &mut letters);
+        inbox.take(&mut ready, &mut letters, &mut Vec::new());
         let runs: Vec<u64> =
             letters.iter().map(|l| if let Letter::Stored { run, .. } = l { *run } else { 99 }).collect();
         assert_eq!(runs, [0, 1, 2]);
         inbox.close();
         inbox.post(mail(3));
-        let late = Letter::Mail { from: WorkerId(1), batch: Vec::new(), bytes: 100 };
+        let late = Letter::Mail { from: WorkerId(1), batch: Batch::default(), bytes: 100 };
         inbox.post(late);
         assert_eq!((inbox.len(), inbox.mail_bytes()), (0, 0), "nobody waits for a worker that is gone");
     }

@@ -61,9 +61,10 @@ impl Worker {
                 }
             }
             Letter::Adopt(parcel) => self.adopt(now, *parcel),
-            Letter::Mail { from, batch, bytes } => {
+            Letter::Mail { from, mut batch, bytes } => {
                 self.inbox.mail_handled(bytes);
-                self.engine.handle(now, Input::Mail { from, batch });
+                self.engine.handle(now, Input::Mail { from, batch: &mut batch });
+                self.read_batches.push(batch);
             }
             Letter::Stored { run, batch } if run == self.run => {
                 for (id, result) in batch {

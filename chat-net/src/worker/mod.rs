@@ -34,6 +34,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use chat_core::base::{Key, Mono, Now, Slots, Span, WorkerId};
+use chat_core::effect::Batch;
 use chat_core::engine::{Command, Engine, Input};
 
 pub(crate) use clock::Clock;
@@ -83,6 +84,8 @@ pub(crate) struct Worker {
     /// Connections that are ready.
     list: VecDeque<Key>,
     letters: VecDeque<Letter>,
+    /// Batches of mail that were read in this turn.
+    read_batches: Vec<Batch>,
     /// Connections that have something to send which the engine does not know of: TLS handshakes.
     driver_dirty: Vec<Key>,
     /// Connections that feed a worker which cannot keep up.
@@ -130,6 +133,7 @@ impl Worker {
             conns: Slots::new(),
             list: VecDeque::new(),
             letters: VecDeque::new(),
+            read_batches: Vec::new(),
             driver_dirty: Vec::new(),
             held: Vec::new(),
             fed_congested: false,
@@ -147,7 +151,9 @@ impl Worker {
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Next {
         let now = self.shared.clock.now();
-        self.inbox.take(&mut self.list, &mut self.letters);
+        self.inbox.take(&mut self.list, &mut self.letters, &mut self.read_batches);
+        // More than are ever needed again were a burst.
+        self.read_batches.clear();
         self.handle_letters(now);
         self.handle_time(now);
         let congestion = self.congestion();

@@ -2,7 +2,7 @@
 
 use chat_core::base::Span;
 
-use crate::meter::{self, Mark};
+use chat_micro::meter::{self, Mark};
 use chat_micro::rig::Rig;
 use chat_micro::work::message;
 
@@ -21,7 +21,7 @@ fn allocations(rig: &mut Rig, mut each: impl FnMut(&mut Rig, u32)) -> u64 {
         }
     };
     run(rig, 0, WARM_UP);
-    meter::show(std::env::var("SHOW").ok().and_then(|n| n.parse().ok()).unwrap_or(0));
+    meter::show_some();
     let mark = Mark::here();
     run(rig, WARM_UP, WARM_UP + MESSAGES);
     let allocations = mark.allocations();
@@ -138,15 +138,12 @@ fn across(managed: bool) -> u64 {
     allocations
 }
 
-/// An envelope owns both addresses and the stanza, and stands in a batch of its own here.
-const FOR_AN_ENVELOPE: u64 = 7;
-
 #[test]
 fn across_workers() {
-    assert!(across(false) <= u64::from(MESSAGES) * FOR_AN_ENVELOPE);
+    assert_eq!(across(false), 0);
 }
 
 #[test]
 fn across_workers_managed() {
-    assert!(across(true) <= u64::from(MESSAGES) * FOR_AN_ENVELOPE);
+    assert_eq!(across(true), 0);
 }

@@ -2,7 +2,7 @@
 
 use chat_core::base::Span;
 
-use crate::meter::Mark;
+use chat_micro::meter::Mark;
 use chat_micro::rig::Rig;
 
 const SESSIONS: usize = 10_000;

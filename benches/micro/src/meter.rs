@@ -1,4 +1,7 @@
-//! The allocator of this test: counts for each thread how often it allocates and how many bytes it holds.
+//! An allocator for tests: counts for each thread how often it allocates and how many bytes it holds.
+//!
+//! Owns: the counters. In: a test program makes [`Meter`] its global allocator. Out: what happened since a [`Mark`].
+//! Not here: what is measured (`tests/`, `../tests`).
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -8,12 +11,11 @@ thread_local! {
     static LIVE: Cell<i64> = const { Cell::new(0) };
     static CHUNKS: Cell<i64> = const { Cell::new(0) };
     static PAUSED: Cell<u32> = const { Cell::new(0) };
+    static TRAPS: Cell<u32> = const { Cell::new(0) };
 }
 
-struct Meter;
-
-#[global_allocator]
-static METER: Meter = Meter;
+/// The allocator.
+pub struct Meter;
 
 /// What an allocation of this size takes from the heap of glibc: eight bytes more, in steps of 16, at least 32.
 fn chunk(size: usize) -> i64 {
@@ -100,28 +102,14 @@ impl Mark {
     }
 }
 
-#[test]
-fn the_meter_counts() {
-    let mark = Mark::here();
-    let some = vec![0u8; 1000];
-    assert_eq!((mark.allocations(), mark.held()), (1, 1000));
-    drop(some);
-    assert_eq!((mark.allocations(), mark.held()), (1, 0));
-    let others = aside(|| vec![0u8; 1_000_000]);
-    assert_eq!((mark.allocations(), mark.held()), (1, 0));
-    aside(|| drop(others));
-    let mut grown: Vec<u8> = Vec::with_capacity(10);
-    grown.resize(100, 1u8);
-    assert_eq!((mark.allocations(), mark.held()), (3, 100));
-}
-
-thread_local! {
-    static TRAPS: Cell<u32> = const { Cell::new(0) };
-}
-
 /// Shows where memory is asked for: the next so many allocations of this thread print their stacks.
 pub fn show(allocations: u32) {
     TRAPS.with(|t| t.set(allocations));
+}
+
+/// The same, with the number from the environment variable `SHOW`; none without it.
+pub fn show_some() {
+    show(aside(|| std::env::var("SHOW").ok().and_then(|n| n.parse().ok()).unwrap_or(0)));
 }
 
 fn trap() {
