@@ -1,0 +1,138 @@
+//! How the engine scales without sockets: a million sessions in one process, and two workers instead of one.
+//!
+//! `cargo bench -p chat-micro --bench scale` runs everything; `-- sessions 100000` with so many sessions only,
+//! `-- workers` the other half. Each size runs in a process of its own, so that its memory is its own; with huge pages,
+//! too (glibc's `glibc.malloc.hugetlb=1`, which asks the kernel for transparent ones).
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use chat_micro::crew::{Crew, Partner};
+use chat_micro::rig::Rig;
+
+/// Sessions of the small run, to which the large one is compared.
+const FEW: usize = 1_000;
+/// Messages between random pairs that are timed.
+const MESSAGES: usize = 1_000_000;
+/// Seconds that workers are timed for.
+const SECONDS: u64 = 3;
+/// Runs of which the median counts.
+const RUNS: usize = 5;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        [] => {
+            sessions(1_000_000);
+            workers();
+        }
+        ["workers"] => workers(),
+        ["sessions", n] => sessions(n.parse().expect("a number of sessions")),
+        ["one", n, roster] => one(n.parse().expect("a number of sessions"), roster == "roster"),
+        _ => panic!("nothing, `sessions NUMBER` or `workers` is understood"),
+    }
+}
+
+/// Few sessions against many, with and without rosters, with and without huge pages.
+fn sessions(many: usize) {
+    println!("sessions   roster  huge pages  bytes each  µs of CPU for a message between random pairs");
+    for roster in ["none", "roster"] {
+        for huge in [false, true] {
+            for n in [FEW, many] {
+                let program = std::env::current_exe().expect("the path of this program");
+                let mut command = Command::new(program);
+                command.args(["one", &n.to_string(), roster]);
+                if huge {
+                    command.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+                }
+                let output = command.output().expect("it runs");
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                let result = String::from_utf8_lossy(&output.stdout);
+                println!("{n:8}  {roster:>7}  {:>10}  {}", if huge { "yes" } else { "no" }, result.trim());
+            }
+        }
+    }
+}
+
+/// One process's part: so many sessions, and messages between random pairs of them.
+fn one(n: usize, roster: bool) {
+    let mut rig = if roster { Rig::with_rosters(1, n, neighbours) } else { Rig::new(1, n) };
+    let before = resident();
+    for i in 0..n {
+        rig.available(&name(i), "desk");
+    }
+    assert_eq!(rig.census().resources, n);
+    let bytes = (resident() - before) / n as u64;
+    let mut random = Random(1);
+    let mut message = String::new();
+    let mut best = f64::MAX;
+    for _ in 0..RUNS {
+        let begin = cpu_nanos();
+        for _ in 0..MESSAGES / RUNS {
+            let (from, to) = (random.below(n), random.below(n));
+            message.clear();
+            let _ = write!(
+                message,
+                "<message to='{}@localhost/desk' type='chat' id='m'><body>{BODY}</body></message>",
+                name(to)
+            );
+            rig.send(from, &message);
+        }
+        best = best.min((cpu_nanos() - begin) as f64 / (MESSAGES / RUNS) as f64 / 1000.0);
+    }
+    println!("{bytes:10}  {best:.3}");
+}
+
+/// One worker against two, with each sender's recipient on its own worker or on the other.
+fn workers() {
+    let median = |workers, partner| {
+        let mut rates: Vec<f64> = (0..RUNS).map(|_| Crew::new(workers, 100, partner).run(SECONDS)).collect();
+        rates.sort_by(f64::total_cmp);
+        rates[RUNS / 2]
+    };
+    let one = median(1, Partner::Same);
+    let same = median(2, Partner::Same);
+    let other = median(2, Partner::Other);
+    println!("workers  recipient on     messages/s  to one worker");
+    println!("      1  the same worker  {one:10.0}           1.00");
+    println!("      2  the same worker  {same:10.0}           {:.2}", same / one);
+    println!("      2  the other        {other:10.0}           {:.2}", other / one);
+}
+
+/// A hundred bytes, as in the other comparisons.
+const BODY: &str = "Parting is such sweet sorrow that I shall say good night till it be morrow, sleep dwell upon thine";
+
+fn name(i: usize) -> String {
+    format!("user-{i:07}")
+}
+
+/// Ten neighbours: everybody is in the rosters of those in whose rosters they are.
+fn neighbours(user: &str) -> Vec<String> {
+    let i: usize = user.trim_start_matches("user-").parse().expect("a number");
+    let group = i / 11 * 11;
+    (group..group + 11).filter(|n| *n != i).map(name).collect()
+}
+
+/// Bytes of memory that this process has now.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages: u64 = statm.split(' ').nth(1).and_then(|p| p.parse().ok()).expect("a number of pages");
+    pages * 4096
+}
+
+/// Nanoseconds that this thread has run.
+fn cpu_nanos() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    stat.split(' ').next().and_then(|n| n.parse().ok()).expect("a number of nanoseconds")
+}
+
+/// Good enough to choose whom to write to.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % n
+    }
+}
