@@ -101,7 +101,8 @@ fn workers() {
 }
 
 /// A hundred bytes, as in the other comparisons.
-const BODY: &str = "Parting is such sweet sorrow that I shall say good night till it be morrow, sleep dwell upon thine";
+const BODY: &str =
+    "Parting is such sweet sorrow that I shall say good night till it be morrow, sleep dwell upon thine";
 
 fn name(i: usize) -> String {
     format!("user-{i:07}")

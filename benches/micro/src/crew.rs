@@ -18,7 +18,7 @@ use crate::rig::{Rig, conn};
 /// Messages that a worker takes from its clients in one turn.
 const TURN: usize = 64;
 /// Batches that may wait for a worker before those who send them make no more.
-const WAITING_MAX: usize = 4;
+const WAITING_MAX: usize = 16;
 
 /// Where the recipient of a message lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +70,9 @@ impl Crew {
             let (senders, recipients) = (&homes[worker][..pairs], &homes[other][pairs..]);
             let load = senders.iter().zip(recipients).map(|((sender, _), (_, to))| {
                 let body = "x".repeat(100);
-                let xml =
-                    format!("<message to='{to}@localhost/desk' type='chat' id='m'><body>{body}</body></message>");
+                let xml = format!(
+                    "<message to='{to}@localhost/desk' type='chat' id='m'><body>{body}</body></message>"
+                );
                 (conn(*sender), xml)
             });
             loads.push(load.collect::<Vec<_>>());
@@ -89,7 +90,8 @@ impl Crew {
         let (messages, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             for (worker, mut hand) in self.hands.into_iter().enumerate() {
-                let (mailboxes, start, stop, messages, bytes) = (&mailboxes, &start, &stop, &messages, &bytes);
+                let (mailboxes, start, stop, messages, bytes) =
+                    (&mailboxes, &start, &stop, &messages, &bytes);
                 scope.spawn(move || {
                     start.wait();
                     let (sent, written) = hand.work(now, worker, mailboxes, stop);
@@ -130,6 +132,8 @@ impl Hand {
                     self.engine.handle(now, Input::Received { conn: *sender, bytes: xml.as_bytes() });
                 }
                 sent += TURN;
+            } else {
+                thread::yield_now();
             }
             while let Some(output) = self.engine.poll_output() {
                 if let Output::Mail { worker: to, batch } = output {

@@ -158,6 +158,11 @@ impl Rig {
         self.engines[0].settings().home(&format!("{user}@localhost")).0
     }
 
+    /// The engines, for whoever drives them from here on, and what time it is.
+    pub fn into_engines(self) -> (Vec<Engine>, Now) {
+        (self.engines, self.now)
+    }
+
     fn settle(&mut self) {
         while (0..self.engines.len()).any(|worker| self.turn(worker)) {}
     }
@@ -225,7 +230,8 @@ impl Rig {
     }
 }
 
-fn conn(c: usize) -> ConnId {
+/// The connection of a client.
+pub fn conn(c: usize) -> ConnId {
     ConnId(Key { index: c as u32, generation: 1 })
 }
 
