@@ -104,9 +104,20 @@ fn nanos(us: f64) -> u64 {
 fn shares(counts: &BTreeMap<u64, u64>) -> Points {
     let all: u64 = counts.values().sum();
     let share = |count: u64| count as f64 * 100.0 / all.max(1) as f64;
-    let mut points: Points = counts.iter().map(|(ns, count)| (*ns as f64 / 1_000.0, share(*count))).collect();
-    if let (Some(first), Some(last)) = (points.first().copied(), points.last().copied()) {
-        points.insert(0, (first.0 / 1.2, 0.0));
+    let mut points = Points::new();
+    for (ns, count) in counts {
+        let us = *ns as f64 / 1_000.0;
+        // Buckets grow by a fifth. Where some are missing nothing took so long, and the curve goes down to say so.
+        let before = points.last().map_or(0.0, |p: &(f64, f64)| p.0);
+        if us > before * 1.3 {
+            if before > 0.0 {
+                points.push((before * 1.2, 0.0));
+            }
+            points.push((us / 1.2, 0.0));
+        }
+        points.push((us, share(*count)));
+    }
+    if let Some(last) = points.last().copied() {
         points.push((last.0 * 1.2, 0.0));
     }
     points
@@ -198,5 +209,18 @@ fn duration(us: f64) -> String {
         us if us < 1_000.0 => format!("{us:.0} µs"),
         us if us < 1_000_000.0 => format!("{:.0} ms", us / 1e3),
         us => format!("{:.0} s", us / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curve_goes_down_where_nothing_is() {
+        let counts = BTreeMap::from([(100_000, 1), (120_000, 1), (200_000, 2)]);
+        let text: Vec<String> =
+            shares(&counts).iter().map(|(us, share)| format!("{us:.0} {share:.0}")).collect();
+        assert_eq!(text, ["83 0", "100 25", "120 25", "144 0", "167 0", "200 50", "240 0"]);
     }
 }
