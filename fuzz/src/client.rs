@@ -4,9 +4,9 @@
 //! sends (`session`, `inputs`), and when it reads (`rig`).
 
 use chat_core::base::ConnId;
-use chat_core::xml::{Element, FrameKind, Framer, Step, StreamNs, ns};
-
-const SM: &str = "urn:xmpp:sm:3";
+use chat_core::sasl::payload;
+use chat_core::stanza::ns;
+use chat_core::xml::{Element, FrameKind, Framer, Step, StreamNs};
 
 /// Both ends of a connection.
 pub(crate) struct Conn {
@@ -22,6 +22,8 @@ pub(crate) struct Conn {
     /// Who logged in on it, with the password.
     pub user: Option<&'static str>,
     pub sm: Option<Sm>,
+    /// What the server said last while the client logs in.
+    pub said: Option<Vec<u8>>,
     /// The session that the client wants to go on with.
     pub resuming: Option<Sm>,
     pub framer: Framer,
@@ -51,6 +53,7 @@ impl Conn {
             secures,
             user: None,
             sm: None,
+            said: None,
             resuming: None,
             framer: Framer::default(),
             partial: Vec::new(),
@@ -78,16 +81,22 @@ impl Conn {
     fn understand(&mut self, element: &Element) {
         let h = element.attr("h").and_then(|h| h.parse().ok());
         match (element.name.as_str(), element.ns.as_str()) {
-            ("success" | "proceed", _) => self.framer.restart(),
-            ("enabled", SM) => {
+            ("proceed", ns::TLS) => self.framer.restart(),
+            ("challenge" | "success", ns::SASL) => {
+                self.said = Some(payload::decode(&element.text()).expect("the server writes base64"));
+                if element.name == "success" {
+                    self.framer.restart();
+                }
+            }
+            ("enabled", ns::SM) => {
                 let id = element.attr("id").unwrap_or_default().to_owned();
                 self.sm = Some(Sm { id, heard: 0, acked: 0 });
             }
-            ("resumed", SM) => {
+            ("resumed", ns::SM) => {
                 self.sm = self.resuming.take();
                 self.acknowledged(h);
             }
-            ("a", SM) => self.acknowledged(h),
+            ("a", ns::SM) => self.acknowledged(h),
             ("message" | "presence" | "iq", ns::CLIENT) => {
                 if let Some(sm) = &mut self.sm {
                     sm.heard = sm.heard.wrapping_add(1);

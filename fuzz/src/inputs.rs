@@ -30,18 +30,7 @@ pub fn inputs(data: &[u8]) {
     let mut shut = false;
     while !bytes.is_empty() {
         match bytes.below(32) {
-            0 => {
-                let listener = if bytes.byte() & 1 == 0 { Listener::Clients } else { Listener::ClientsTls };
-                let (worker, peer) = (bytes.below(2), bytes.byte() & 3);
-                rig.accept(worker, listener, peer);
-            }
-            1 | 2 => {
-                let worker = bytes.below(2);
-                let c = rig.accept(worker, Listener::Clients, 1);
-                let (user, resource) = (USERS[bytes.below(3)], ["r", "s", "t", "u"][bytes.below(4)]);
-                let sm = bytes.byte() & 1 != 0;
-                rig.login(c, user, resource, sm);
-            }
+            op @ (0..=2 | 21 | 22) => arrive(&mut rig, &mut bytes, op),
             3..=7 => on_connection(&mut rig, &mut bytes),
             8 => {
                 let Some(c) = choose(&rig, &mut bytes) else { continue };
@@ -58,22 +47,7 @@ pub fn inputs(data: &[u8]) {
                 let units = u64::from(bytes.byte());
                 rig.pass(if units < 128 { Span::millis(units * 20) } else { Span::secs(units - 127) });
             }
-            14 => {
-                let user = format!("{}@x", USERS[bytes.below(3)]).parse().expect("a bare JID");
-                let reason =
-                    if bytes.byte() & 1 == 0 { KickReason::Operator } else { KickReason::AccountRemoved };
-                rig.command(&Command::Kick { user, reason });
-            }
-            15 => {
-                let (from, phrase) = (ADDRESSES[bytes.below(ADDRESSES.len())], phrase(&mut bytes));
-                let stanza = phrase.replacen(' ', &format!(" from='{from}' "), 1).into_bytes();
-                rig.command(&Command::Send { stanza: stanza.into() });
-            }
-            16 => {
-                let n = bytes.below(256);
-                let stanza = bytes.take(n).into();
-                rig.command(&Command::Send { stanza });
-            }
+            op @ (14..=16 | 23) => rig.command(&command(&mut bytes, op)),
             17 => rig.lazy = !rig.lazy,
             18 => {
                 let Some(c) = choose(&rig, &mut bytes) else { continue };
@@ -90,23 +64,6 @@ pub fn inputs(data: &[u8]) {
                 let Some(c) = choose(&rig, &mut bytes) else { continue };
                 rig.acknowledge(c, u32::from(bytes.byte() & 3).wrapping_sub(1));
             }
-            21 => {
-                let Some(c) = choose(&rig, &mut bytes) else { continue };
-                let choice = bytes.byte();
-                rig.resume(c, usize::from(choice & 1), u32::from(choice >> 6));
-            }
-            22 => {
-                let worker = bytes.below(2);
-                let c = rig.accept(worker, Listener::Clients, 2);
-                let sm = bytes.byte() & 1 != 0;
-                rig.login_anonymous(c, "r", sm);
-            }
-            23 => {
-                let choice = bytes.byte();
-                let all = Domain::new("x").mechanisms.into_iter().enumerate();
-                let mechanisms = all.filter(|(i, _)| choice >> i & 1 == 0).map(|(_, m)| m).collect();
-                rig.command(&Command::Offer { domain: "x".to_owned(), mechanisms });
-            }
             24 => {
                 let Some(c) = choose(&rig, &mut bytes) else { continue };
                 let (n, phrase) = (bytes.below(16), phrase(&mut bytes));
@@ -117,6 +74,63 @@ pub fn inputs(data: &[u8]) {
     }
     rig.finish();
     assert_eq!(rig.stopped, if shut { 2 } else { 0 }, "a shutdown ends, once on each worker");
+}
+
+/// Somebody connects: who does not say yet what for, or logs in, or goes on with a session.
+fn arrive(rig: &mut Rig, bytes: &mut Bytes<'_>, op: usize) {
+    match op {
+        0 => {
+            let listener = if bytes.byte() & 1 == 0 { Listener::Clients } else { Listener::ClientsTls };
+            let (worker, peer) = (bytes.below(2), bytes.byte() & 3);
+            rig.accept(worker, listener, peer);
+        }
+        21 => {
+            let Some(c) = choose(rig, bytes) else { return };
+            let choice = bytes.byte();
+            rig.resume(c, usize::from(choice & 1), u32::from(choice >> 6));
+        }
+        22 => {
+            let worker = bytes.below(2);
+            let c = rig.accept(worker, Listener::Clients, 2);
+            let sm = bytes.byte() & 1 != 0;
+            rig.login_anonymous(c, "r", sm);
+        }
+        _ => {
+            let worker = bytes.below(2);
+            let c = rig.accept(worker, Listener::Clients, 1);
+            let (user, resource) = (USERS[bytes.below(3)], ["r", "s", "t", "u"][bytes.below(4)]);
+            let choice = bytes.byte();
+            let login = if choice & 2 == 0 { Rig::login } else { Rig::login_scram };
+            login(rig, c, user, resource, choice & 1 != 0);
+        }
+    }
+}
+
+/// What an embedder or an operator wants.
+fn command(bytes: &mut Bytes<'_>, op: usize) -> Command {
+    match op {
+        14 => {
+            let user = format!("{}@x", USERS[bytes.below(3)]).parse().expect("a bare JID");
+            let removed = bytes.byte() & 1 != 0;
+            let reason = if removed { KickReason::AccountRemoved } else { KickReason::Operator };
+            Command::Kick { user, reason }
+        }
+        15 => {
+            let (from, phrase) = (ADDRESSES[bytes.below(ADDRESSES.len())], phrase(bytes));
+            let stanza = phrase.replacen(' ', &format!(" from='{from}' "), 1).into_bytes();
+            Command::Send { stanza: stanza.into() }
+        }
+        16 => {
+            let n = bytes.below(256);
+            Command::Send { stanza: bytes.take(n).into() }
+        }
+        _ => {
+            let choice = bytes.byte();
+            let all = Domain::new("x").mechanisms.into_iter().enumerate();
+            let mechanisms = all.filter(|(i, _)| choice >> i & 1 == 0).map(|(_, m)| m).collect();
+            Command::Offer { domain: "x".to_owned(), mechanisms }
+        }
+    }
 }
 
 fn choose(rig: &Rig, bytes: &mut Bytes<'_>) -> Option<usize> {
@@ -139,7 +153,7 @@ fn on_connection(rig: &mut Rig, bytes: &mut Bytes<'_>) {
             let tls = TlsInfo {
                 exporter: (facts & 1 != 0).then_some([1; 32]),
                 server_name: None,
-                client_addresses: if facts & 2 != 0 { vec!["a@x".into()] } else { Vec::new() },
+                client_addresses: certificate(facts >> 1),
             };
             rig.secure(c, tls);
         }
@@ -151,6 +165,12 @@ fn on_connection(rig: &mut Rig, bytes: &mut Bytes<'_>) {
             rig.receive(c, &said);
         }
     }
+}
+
+/// The addresses that a certificate names.
+fn certificate(facts: u8) -> Vec<String> {
+    let names = ["a@x", "b@x", "c@y"].into_iter().enumerate();
+    names.filter(|(i, _)| facts >> i & 1 != 0).map(|(_, name)| name.to_owned()).collect()
 }
 
 fn answer_store(rig: &mut Rig, bytes: &mut Bytes<'_>) {

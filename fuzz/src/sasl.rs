@@ -34,12 +34,8 @@ fn keys(hash: Hash) -> ScramKeys {
     }
 }
 
-/// Mechanism, circumstances, then steps: a kind and, for messages, a length and the bytes. A client that may know the
-/// password takes part if it is asked to; its proof may be spoiled.
-pub fn sasl(data: &[u8]) {
-    let mut bytes = Bytes(data);
-    let mechanism = MECHANISMS[bytes.below(MECHANISMS.len())];
-    let circumstances = bytes.byte();
+/// What server and client make of their connection; they need not agree.
+fn stage(circumstances: u8) -> (Context, Binding) {
     let context = Context {
         exporter: (circumstances & 1 != 0).then_some([7; 32]),
         plus_offered: circumstances & 2 != 0,
@@ -52,6 +48,21 @@ pub fn sasl(data: &[u8]) {
         1 => Binding::NotOffered,
         _ => Binding::Exporter([circumstances >> 5; 32]),
     };
+    (context, binding)
+}
+
+fn message<'d>(bytes: &mut Bytes<'d>) -> &'d [u8] {
+    let n = usize::from(bytes.short()) % 6_000;
+    bytes.take(n)
+}
+
+/// Mechanism, circumstances, then steps: a kind and, for messages, a length and the bytes. A client that may know the
+/// password takes part if it is asked to; its proof may be spoiled.
+pub fn sasl(data: &[u8]) {
+    let mut bytes = Bytes(data);
+    let mechanism = MECHANISMS[bytes.below(MECHANISMS.len())];
+    let circumstances = bytes.byte();
+    let (context, binding) = stage(circumstances);
     let password = if circumstances & 128 != 0 { "secret" } else { "guess" };
     let mut client = ScramClient::new(mechanism, "romeo", password, binding, [5; 24]);
     let mut exchange = Exchange::start(mechanism, &context);
@@ -61,13 +72,11 @@ pub fn sasl(data: &[u8]) {
         let step = match bytes.below(6) {
             0 => exchange.begin(None),
             1 => {
-                let n = usize::from(bytes.short()) % 6_000;
-                let message = bytes.take(n);
+                let message = message(&mut bytes);
                 exchange.begin(Some(message))
             }
             2 => {
-                let n = usize::from(bytes.short()) % 6_000;
-                let message = bytes.take(n);
+                let message = message(&mut bytes);
                 exchange.respond(message)
             }
             3 => {

@@ -57,6 +57,9 @@ fn on_a_stream(data: &[u8], stream: &StreamNs) {
     for (name, value) in heads {
         assert_eq!(tree.attr(name), value.as_deref(), "{name}");
     }
+    for attr in tree.attrs.iter().filter(|attr| attr.ns.is_empty()) {
+        assert_eq!(view.attr(&attr.name).as_deref(), Some(attr.value.as_str()), "{}", attr.name);
+    }
     let seen: Vec<_> = view.children().map(|c| (c.name, c.ns)).collect();
     let there: Vec<_> = tree.children().map(|c| (c.name.as_str(), c.ns.as_str())).collect();
     assert_eq!(seen, there, "the view and the tree have the same children");

@@ -30,7 +30,8 @@ pub fn session(data: &[u8]) {
     }
     let mut c = rig.accept(0, Listener::Clients, 1);
     if mode & 1 != 0 {
-        rig.login(c, "a", "r", mode & 2 != 0);
+        let login = if mode & 128 == 0 { Rig::login } else { Rig::login_scram };
+        login(&mut rig, c, "a", "r", mode & 2 != 0);
     }
     if mode & 16 != 0 {
         rig.receive(c, b"<presence/>");
