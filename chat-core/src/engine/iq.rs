@@ -120,11 +120,12 @@ impl Engine {
     /// An account was changed or removed at its owner's wish (XEP-0077 §3.2, §3.3).
     pub(super) fn on_account_changed(
         &mut self,
-        user: crate::base::UserId,
+        id: crate::base::UserId,
         reply: &PendingReply,
         result: AccountResult,
     ) {
-        let Some(user) = self.users.get_mut(user) else { return };
+        let Some(user) = self.users.get_mut(id) else { return };
+        user.account_changes = false;
         let from = reply.from.as_ref().map(|from| from.as_str());
         let head = Head { from, to: Some(reply.to.as_str()), id: reply.id.as_deref() };
         let mut out = Vec::new();
@@ -141,6 +142,7 @@ impl Engine {
             let jid = user.jid.clone();
             self.remove_account(&jid);
         }
+        self.close_overfull(id);
     }
 }
 

@@ -199,6 +199,8 @@ pub struct User {
     pub changes: VecDeque<Change>,
     /// What is with the store of the first change. `None` if and only if there is no change.
     pub underway: Option<Underway>,
+    /// The authenticator was asked to change or to end the account, and has not answered.
+    pub account_changes: bool,
     /// Messages on their way.
     pub flights: Flights,
     /// Its spool.
@@ -229,6 +231,7 @@ impl User {
             resources: Vec::new(),
             changes: VecDeque::new(),
             underway: None,
+            account_changes: false,
             flights: Flights::default(),
             spool: Spool::default(),
             gone: Recent::default(),

@@ -9,7 +9,7 @@ use crate::effect::{AccountOp, Domain, PendingReply, Settings, Wait};
 use crate::ext::{Answer, Asked, At, Extension, Iq};
 use crate::jid::BareJid;
 use crate::sasl::Secret;
-use crate::stanza::Condition;
+use crate::stanza::{Condition, ErrorType, StanzaError};
 use crate::user::User;
 use crate::xml::Element;
 
@@ -32,7 +32,7 @@ impl Extension for Register {
         &[NS]
     }
     fn on_iq(&mut self, iq: &Iq<'_>, at: &mut At<'_>) -> Answer {
-        let Some(user) = at.user.as_deref() else { return Answer::NotMine };
+        let Some(user) = at.user.as_deref_mut() else { return Answer::NotMine };
         if iq.asked == Asked::Other || !iq.payload.is("query", NS) {
             return Answer::NotMine;
         }
@@ -43,7 +43,12 @@ impl Extension for Register {
             return registered(user);
         }
         match read(&iq.payload, &user.jid) {
+            // Each costs the authenticator as much as a login: one at a time.
+            Ok(_) if user.account_changes => {
+                Answer::Error(StanzaError::new(Condition::ResourceConstraint, ErrorType::Wait))
+            }
             Ok(op) => {
+                user.account_changes = true;
                 let reply = PendingReply {
                     to: iq.stanza.from.to_owned(),
                     from: iq.stanza.to.map(|to| to.to_owned()),
@@ -151,6 +156,19 @@ mod tests {
                 assert_eq!((reply.id.as_deref(), reply.removes), (Some("q1"), false));
             }
         }
+    }
+
+    #[test]
+    fn one_change_is_made_at_a_time() {
+        let mut bench = Bench::new();
+        bench.bind("orchard");
+        let order = query("<username>romeo</username><password>new</password>");
+        assert_eq!(bench.ask(&mut Register, Asked::Own, &order), "later");
+        for order in [&order, &query("<remove/>")] {
+            assert_eq!(bench.ask(&mut Register, Asked::Own, order), "error wait resource-constraint");
+        }
+        asked(&mut bench);
+        assert!(bench.cx.outputs.is_empty());
     }
 
     #[test]

@@ -31,6 +31,20 @@ fn a_spool_holds_only_so_many_messages() {
     }
 }
 
+/// A password can be changed again as soon as the change before is made.
+#[test]
+fn a_password_is_changed_as_often_as_one_likes() {
+    let mut yard = Yard::new();
+    let romeo = yard.login("romeo", "orchard");
+    for id in 0..3 {
+        let change =
+            "<query xmlns='jabber:iq:register'><username>romeo</username><password>p</password></query>";
+        yard.send(romeo, &format!("<iq type='set' id='{id}'>{change}</iq>"));
+        let got = yard.take(romeo);
+        assert!(got.contains("type='result'"), "{got}");
+    }
+}
+
 /// A full spool of the largest messages is read in pages: it never stands in memory whole.
 #[test]
 fn a_large_spool_is_read_in_pages() {
