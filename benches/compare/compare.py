@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import results
-from scenarios import IDLE, PRESENCE, SCENARIOS
+from scenarios import IDLE, OURS, PRESENCE, SCENARIOS
 from servers import Chat, Ejabberd, Prosody, Relay, run
 
 # How often a noisy round is measured again before it is left out.
@@ -24,13 +24,14 @@ def main():
     binaries = pathlib.Path(options.binaries).resolve()
     fleet = {
         "chat": Chat(work, binaries / "chat"),
+        "chat-1": Chat(work, binaries / "chat", workers=1, name="chat-1"),
         "prosody": Prosody(work),
         "ejabberd": Ejabberd(work),
         "relay": Relay(work, binaries / "chat-load"),
     }
     chosen = [s for s in SCENARIOS if not options.only or s.key in options.only]
     load = binaries / "chat-load"
-    for name in ("chat", "prosody", "ejabberd"):
+    for name in (*OURS, "prosody", "ejabberd"):
         if any(name in s.servers for s in chosen):
             prepare(fleet[name], load, {s.key for s in chosen})
     runs = []
@@ -128,7 +129,7 @@ def describe(fleet):
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
         "commit": commit(),
-        "versions": {name: server.version() for name, server in fleet.items() if name != "relay"},
+        "versions": {name: server.version() for name, server in fleet.items() if name not in ("relay", "chat-1")},
     }
 
 

@@ -264,11 +264,17 @@ fn connect(path: &Path, durability: Durability) -> Result<Connection, OpenError>
     Ok(connection)
 }
 
+/// Pages that a reader keeps, in KiB.
+const READER_CACHE_KIB: i32 = 512;
+
 fn connect_for_reading(path: &Path) -> Result<Connection, OpenError> {
     let broken = |error| open_error(path, &error);
     let connection = Connection::open(path).map_err(broken)?;
     prepare(&connection).map_err(broken)?;
     connection.pragma_update(None, "query_only", true).map_err(broken)?;
+    // Enough for what all reads have in common; the rest would be a copy of what the system has in memory anyway, and
+    // two megabytes for each reader is what a thousand sessions cost.
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(broken)?;
     Ok(connection)
 }
 
