@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 /// An element with all it contains.
 ///
-/// A parsed tree is at most [`DEPTH_MAX`] deep; code that builds deeper ones is at fault.
+/// A parsed tree is at most [`DEPTH_MAX`](super::scan::DEPTH_MAX) deep; code that builds deeper ones is at fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Element {
     /// Local name.
