@@ -11,12 +11,14 @@
 
 pub mod bucket;
 pub mod bytes;
+pub mod fifo;
 pub mod id;
 pub mod lanes;
 pub mod limits;
 pub mod map;
 pub mod pending;
 pub mod rng;
+pub mod shelves;
 pub mod slots;
 pub mod throttle;
 pub mod time;
@@ -24,12 +26,14 @@ pub mod timer;
 
 pub use bucket::TokenBucket;
 pub use bytes::{ByteQueue, Pool};
+pub use fifo::{Fifo, Fifos};
 pub use id::{ConnId, MsgId, NodeId, UserId, WorkerId};
 pub use lanes::Lanes;
 pub use limits::Limits;
 pub use map::{HashKey, KeyedMap};
 pub use pending::{Pending, RequestId};
 pub use rng::Rng;
+pub use shelves::Shelves;
 pub use slots::{Key, Slots};
 pub use throttle::Throttle;
 pub use time::{Mono, Now, Span, Utc};

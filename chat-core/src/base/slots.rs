@@ -1,5 +1,6 @@
 //! Values at small integer addresses that are never confused with those that lived there before.
 
+use super::shelves::Shelves;
 use std::fmt;
 
 /// The address of a value in a [`Slots`]: where it is, and the how-manieth tenant of that place it is.
@@ -42,7 +43,7 @@ impl fmt::Display for Key {
 /// Which key an insertion gives depends on the earlier insertions and removals only. Places are kept when their
 /// values go, so the memory is that of the largest number of values there ever was.
 pub struct Slots<T> {
-    places: Vec<Place<T>>,
+    places: Shelves<Place<T>>,
     /// The place freed last; each free place names the one freed before it.
     free: Option<u32>,
     len: usize,
@@ -63,7 +64,7 @@ enum Tenant<T> {
 impl<T> Slots<T> {
     /// No values, no memory.
     pub const fn new() -> Self {
-        Slots { places: Vec::new(), free: None, len: 0 }
+        Slots { places: Shelves::new(), free: None, len: 0 }
     }
 
     /// The number of values.

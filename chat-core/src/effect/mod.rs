@@ -15,6 +15,7 @@ mod mail;
 mod output;
 #[cfg(feature = "sim")]
 mod plant;
+mod queues;
 mod settings;
 mod store;
 mod tls;
@@ -27,6 +28,7 @@ pub use mail::{Batch, Envelope, Fate, Mail, Posted, ResourceId, SettleTo, Told};
 pub use output::{Event, Output};
 #[cfg(feature = "sim")]
 pub use plant::Plant;
+pub use queues::{FlightId, Pools, Unacked, Unsettled};
 pub use settings::{Domain, Settings};
 pub use store::{Loaded, SpoolRow, SpoolSeq, StoreDone, StoreError, StoreOp, StoreResult};
 pub use tls::TlsInfo;

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use super::{Output, SettleTo};
-use crate::base::{ByteQueue, ConnId, MsgId, Pool, Utc, WorkerId};
+use super::{Output, Pools, SettleTo};
+use crate::base::{ByteQueue, ConnId, Fifo, Fifos, MsgId, Pool, Shelves, Utc, WorkerId};
 use crate::xml::Sink;
 
 /// What happens to a connection once its outbox is empty.
@@ -59,7 +59,7 @@ struct Wire {
     /// Bytes beyond the limit that it may hold until it is empty.
     extra: usize,
     then: Option<Then>,
-    marks: VecDeque<Mark>,
+    marks: Fifo<Mark>,
 }
 
 impl Wire {
@@ -81,8 +81,9 @@ pub(crate) const SIZES: [(&str, usize); 2] =
 /// All outboxes of an engine.
 #[derive(Debug)]
 pub struct Wires {
-    table: Vec<Option<Wire>>,
-    pool: Pool,
+    table: Shelves<Option<Wire>>,
+    pools: Pools,
+    marks: Fifos<Mark>,
     dirty: VecDeque<ConnId>,
     overflowed: Vec<ConnId>,
     bytes_max: u32,
@@ -114,24 +115,30 @@ impl Wires {
     /// No outbox yet; each may hold `bytes_max` bytes unless [`Wires::allow`] says otherwise.
     pub fn new(bytes_max: u32) -> Self {
         Wires {
-            table: Vec::new(),
-            pool: Pool::new(1024),
+            table: Shelves::new(),
+            pools: Pools::new(),
+            marks: Fifos::new(),
             dirty: VecDeque::new(),
             overflowed: Vec::new(),
             bytes_max,
         }
     }
 
-    /// The pool, for other queues of the same engine.
+    /// The pool of chunks, for other queues of the same engine.
     pub fn pool(&mut self) -> &mut Pool {
-        &mut self.pool
+        &mut self.pools.chunks
+    }
+
+    /// All pools, likewise.
+    pub fn pools(&mut self) -> &mut Pools {
+        &mut self.pools
     }
 
     /// An outbox for a new connection.
     pub fn open(&mut self, conn: ConnId) {
         let index = conn.0.index as usize;
-        if self.table.len() <= index {
-            self.table.resize_with(index + 1, || None);
+        while self.table.len() <= index {
+            self.table.push(None);
         }
         assert!(self.table[index].is_none(), "the driver gave the id {conn:?} to two live connections");
         self.table[index] = Some(Wire {
@@ -144,7 +151,7 @@ impl Wires {
             max: self.bytes_max,
             extra: 0,
             then: None,
-            marks: VecDeque::new(),
+            marks: Fifo::new(),
         });
     }
 
@@ -169,7 +176,7 @@ impl Wires {
                 (mark.promise, stanza)
             })
             .collect();
-        out.clear(&mut self.pool);
+        out.clear(&mut self.pools.chunks);
         self.table[conn.0.index as usize] = None;
         lost
     }
@@ -196,13 +203,13 @@ impl Wires {
         self.write(conn, bytes);
     }
 
-    /// Bytes sent since the connection began.
-    pub fn sent_total(&self, conn: ConnId) -> u64 {
+    /// Bytes that wait to be sent, and bytes sent since the connection began.
+    pub fn progress(&self, conn: ConnId) -> (usize, u64) {
         self.table
             .get(conn.0.index as usize)
             .and_then(Option::as_ref)
             .filter(|w| w.generation == conn.0.generation)
-            .map_or(0, |w| w.sent)
+            .map_or((0, 0), |w| (w.unsent(), w.sent))
     }
 
     /// Whether nothing waits to be sent on any connection.
@@ -213,7 +220,8 @@ impl Wires {
     /// A place to write to one connection. Writing to a connection that is gone, or about to close, is allowed and
     /// does nothing.
     pub fn sink(&mut self, conn: ConnId) -> WireSink<'_> {
-        let Wires { table, pool, dirty, overflowed, .. } = self;
+        let Wires { table, pools, dirty, overflowed, .. } = self;
+        let pool = &mut pools.chunks;
         let wire = table
             .get_mut(conn.0.index as usize)
             .and_then(Option::as_mut)
@@ -253,7 +261,10 @@ impl Wires {
         let Some(wire) = self.get(conn) else { return false };
         let end = wire.base + wire.out.len() as u64;
         if end > start {
-            wire.marks.push_back(Mark { start, end, promise });
+            let Wires { table, marks, .. } = self;
+            if let Some(wire) = &mut table[conn.0.index as usize] {
+                wire.marks.push_back(marks, Mark { start, end, promise });
+            }
         }
         end > start
     }
@@ -360,7 +371,7 @@ impl Wires {
         outputs: &mut VecDeque<Output>,
         mut written: impl FnMut(Promise),
     ) {
-        let Wires { table, pool, .. } = self;
+        let Wires { table, pools, marks, .. } = self;
         let wire = table
             .get_mut(conn.0.index as usize)
             .and_then(Option::as_mut)
@@ -368,18 +379,20 @@ impl Wires {
         let Some(wire) = wire else { return };
         wire.sent += n.min(wire.unsent()) as u64;
         while wire.marks.front().is_some_and(|m| m.end <= wire.sent) {
-            if let Some(mark) = wire.marks.pop_front() {
+            if let Some(mark) = wire.marks.pop_front(marks) {
                 written(mark.promise);
             }
         }
         // What was sent of a stanza that is promised, and not wholly sent, is kept: it may have to go elsewhere.
         let keep = wire.marks.front().map_or(wire.sent, |m| m.start.min(wire.sent));
-        wire.out.consume(pool, (keep - wire.base) as usize);
+        wire.out.consume(&mut pools.chunks, (keep - wire.base) as usize);
         wire.base = keep;
         if wire.unsent() == 0 {
             wire.extra = 0;
         }
-        self.settle_then(conn, outputs);
+        if wire.then.is_some() {
+            self.settle_then(conn, outputs);
+        }
     }
 
     /// The next connection whose client did not read: its outbox is full.

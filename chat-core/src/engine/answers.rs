@@ -160,7 +160,7 @@ impl Engine {
             Some((key, flight)) if flight.acked => {
                 flight.spool = SpoolState::Absent;
                 if flight.copies == 0 {
-                    user.flights.remove(key);
+                    user.flights.remove(&mut self.user_pools, key);
                 }
                 user.gone.insert(self.cx.now.mono, msg);
                 let op = StoreOp::SpoolDelete { user: user.jid.clone(), ids: vec![msg] };
@@ -196,7 +196,7 @@ impl Engine {
             if flight.acked {
                 flight.spool = SpoolState::Absent;
                 if flight.copies == 0 {
-                    user.flights.remove(key);
+                    user.flights.remove(&mut self.user_pools, key);
                 }
                 // It may be there all the same.
                 user.gone.insert(self.cx.now.mono, msg);

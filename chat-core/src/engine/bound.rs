@@ -72,7 +72,7 @@ impl Engine {
             Some(kind) => kind,
         };
         let settle = user.resources[index].sm.as_mut().map(|sm| {
-            let seq = sm.receive(view.bytes().len() as u32);
+            let seq = sm.receive(self.cx.wires.pools(), view.bytes().len() as u32);
             (sm.message_id(seq, view.bytes()), seq)
         });
         #[cfg(feature = "sim")]
@@ -80,7 +80,7 @@ impl Engine {
             && let Some((_, seq)) = settle
             && let Some(sm) = user.resources[index].sm.as_mut()
         {
-            sm.settle(seq);
+            sm.settle(self.cx.wires.pools(), seq);
         }
         let settle = settle.map(|(id, seq)| {
             (id, SettleTo { worker: self.cx.settings.worker, user: seat.user, resource: seat.resource, seq })

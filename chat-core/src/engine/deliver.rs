@@ -185,7 +185,7 @@ impl Engine {
                 spool,
             };
             let after = user.limits(&self.cx.settings).spool_after;
-            user.flights.insert(flight, self.cx.now.mono, after)
+            user.flights.insert(&mut self.user_pools, flight, self.cx.now.mono, after)
         });
         let settle = if flight.is_some() { None } else { meta.settle };
         let row = spool == SpoolState::Written;
@@ -219,7 +219,7 @@ impl Engine {
                     taken += 1;
                     if settle.is_some() {
                         let due = self.cx.now.mono + user.limits(&self.cx.settings).spool_after;
-                        user.promised.push_back((due, conn, meta.id));
+                        user.promised.push_back(&mut self.user_pools.promised, (due, conn, meta.id));
                     }
                 }
             }

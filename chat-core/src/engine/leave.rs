@@ -58,7 +58,7 @@ impl Engine {
                 }
             }
             let mut bytes = Vec::new();
-            while let Some(entry) = sm.pop(self.cx.wires.pool(), &mut bytes) {
+            while let Some(entry) = sm.pop(self.cx.wires.pools(), &mut bytes) {
                 let Some(key) = entry.flight else {
                     orphans.push(Orphan {
                         id: MsgId(0),
@@ -70,7 +70,7 @@ impl Engine {
                     });
                     continue;
                 };
-                let Some(flight) = user.flights.drop_copy(key) else { continue };
+                let Some(flight) = user.flights.drop_copy(&mut self.user_pools, key) else { continue };
                 match flight.spool {
                     _ if flight.acked || flight.copies > 0 => {}
                     // Another client, without stream management, had it: as good as acknowledged.
@@ -230,6 +230,9 @@ impl Engine {
         let now = self.cx.now.mono;
         let Some(user) = self.users.get_mut(id) else { return };
         user.timer = None;
+        if user.spool.is_at_rest() {
+            user.gone.expire(now);
+        }
         let over: Vec<Seat> = user
             .resources
             .iter()
@@ -296,6 +299,9 @@ impl Engine {
         }
         if let Some(at) = user.spool.retry {
             earlier(at, "spool again");
+        }
+        if let Some(at) = user.gone.expires().filter(|_| user.spool.is_at_rest()) {
+            earlier(at, "recent messages");
         }
         for r in &user.resources {
             if let (Some(since), Some(sm), None) = (r.detached, &r.sm, r.resuming) {

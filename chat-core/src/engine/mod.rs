@@ -37,9 +37,10 @@ pub use face::{Command, Input, KickReason};
 use std::sync::Arc;
 
 use crate::base::{ConnId, Mono, Now, Rng, UserId};
-use crate::effect::{Batch, Cx, Deadline, Mail, Output, Promise, ResourceId, Settings, Told};
+use crate::effect::{Batch, Cx, Deadline, Mail, Output, Promise, ResourceId, Settings, Told, Unacked};
 use crate::ext::{Extension, Host};
-use crate::session::{HandOver, Unacked};
+use crate::session::HandOver;
+use crate::user::UserPools;
 use tables::{Expired, Sessions, Users};
 
 /// One worker's engine. See the crate's documentation for how it is driven.
@@ -58,6 +59,8 @@ pub struct Engine {
     frame: Vec<u8>,
     /// Where stanzas are written before they go to several places.
     stanza: Vec<u8>,
+    /// Memory of queues that no user needs at present.
+    user_pools: UserPools,
     /// What a client has just acknowledged, while it is looked at.
     acked: Vec<Unacked>,
     /// The promises that were just kept, while they are looked at.
@@ -87,6 +90,7 @@ impl Engine {
             acks: Vec::new(),
             frame: Vec::new(),
             stanza: Vec::new(),
+            user_pools: UserPools::default(),
             acked: Vec::new(),
             written: Vec::new(),
             storing: 0,

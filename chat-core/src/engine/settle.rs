@@ -2,10 +2,8 @@
 
 use super::Engine;
 use crate::base::{ConnId, UserId};
-use crate::effect::{Promise, ResourceId, SettleTo, StoreOp, Wait};
-use crate::jid::BareJid;
-use crate::session::Unacked;
-use crate::user::{SpoolState, User};
+use crate::effect::{FlightId, Promise, ResourceId, SettleTo, StoreOp, Unacked, Wait};
+use crate::user::{Promised, SpoolState, User};
 
 impl Engine {
     /// A message that a client of ours sent is settled.
@@ -17,7 +15,7 @@ impl Engine {
         let limits = user.limits(&self.cx.settings);
         let Some(resource) = user.resource(settle.resource) else { return };
         let Some(sm) = &mut resource.sm else { return };
-        if !sm.settle(settle.seq) {
+        if !sm.settle(self.cx.wires.pools(), settle.seq) {
             return;
         }
         let (stanzas, bytes) = sm.unsettled();
@@ -63,11 +61,12 @@ impl Engine {
                 flight.spool = SpoolState::Absent;
                 user.gone.insert(self.cx.now.mono, flight.id);
             }
-            user.flights.drop_copy(key);
+            user.flights.drop_copy(&mut self.user_pools, key);
         }
         if !delete.is_empty() {
             let op = StoreOp::SpoolDelete { user: user.jid.clone(), ids: delete };
             self.cx.store(op, Wait::Nobody);
+            self.arm_user(id);
         }
         self.spool_next(id);
     }
@@ -78,34 +77,29 @@ impl Engine {
             return;
         }
         let ids: Vec<_> = written.iter().filter(|p| p.row).map(|p| p.id).collect();
-        let mut awaited = false;
         for promise in written {
-            awaited |= promise.settle.is_some();
             self.cx.settled(promise.settle);
         }
         let Some(identity) = self.sessions.get_mut(conn).and_then(|s| s.identity.as_ref()) else { return };
-        let jid = identity.user.clone();
-        if let Some(user) = self.users.find(jid.as_str()).and_then(|id| self.users.get_mut(id)) {
+        let delete = (!ids.is_empty()).then(|| StoreOp::SpoolDelete { user: identity.user.clone(), ids });
+        if let Some(id) = self.users.find(identity.user.as_str())
+            && let Some(user) = self.users.get_mut(id)
+        {
             for promise in written.iter().filter(|p| p.shared || p.row) {
                 match user.flights.find(promise.id) {
                     Some((_, flight)) => flight.had = true,
                     None => user.gone.insert(self.cx.now.mono, promise.id),
                 }
             }
+            // Promises that are kept leave the front of the queue: it stays as short as what is on its way.
+            let written = |p: &Promised| !self.cx.wires.is_promised(p.1, p.2);
+            while user.promised.pop_front_if(&mut self.user_pools.promised, written).is_some() {}
+            if user.gone.expires().is_some() && user.timer.is_none() {
+                self.arm_user(id);
+            }
         }
-        if awaited {
-            self.forget_kept(&jid);
-        }
-        if !ids.is_empty() {
-            self.cx.store(StoreOp::SpoolDelete { user: jid, ids }, Wait::Nobody);
-        }
-    }
-
-    /// Promises that are kept leave the front of the queue of those that may become rows: it stays as short as what is
-    /// on its way.
-    fn forget_kept(&mut self, jid: &BareJid) {
-        let Some(user) = self.users.find(jid.as_str()).and_then(|id| self.users.get_mut(id)) else { return };
-        while user.promised.pop_front_if(|(_, conn, msg)| !self.cx.wires.is_promised(*conn, *msg)).is_some() {
+        if let Some(op) = delete {
+            self.cx.store(op, Wait::Nobody);
         }
     }
 
@@ -113,7 +107,7 @@ impl Engine {
     pub(super) fn spool_due(&mut self, id: UserId) {
         let Some(user) = self.users.get_mut(id) else { return };
         let mut due = Vec::new();
-        while let Some((key, flight)) = user.flights.pop_due(self.cx.now.mono) {
+        while let Some((key, flight)) = user.flights.pop_due(&mut self.user_pools, self.cx.now.mono) {
             due.push((key, flight));
         }
         for (key, flight) in due {
@@ -138,7 +132,8 @@ impl Engine {
     fn promises_due(&mut self, id: UserId) {
         let now = self.cx.now.mono;
         while let Some(user) = self.users.get_mut(id)
-            && let Some((_, conn, msg)) = user.promised.pop_front_if(|p| p.0 <= now)
+            && let Some((_, conn, msg)) =
+                user.promised.pop_front_if(&mut self.user_pools.promised, |p| p.0 <= now)
         {
             // Written to another of the user's clients, which fulfils the promise for all.
             if user.gone.contains(msg) {
@@ -159,7 +154,7 @@ impl Engine {
 }
 
 /// The bytes of a message from the queue of whichever resource has a copy.
-fn copy_of(user: &User, key: crate::base::Key, out: &mut Vec<u8>) {
+fn copy_of(user: &User, key: FlightId, out: &mut Vec<u8>) {
     for sm in user.resources.iter().filter_map(|r| r.sm.as_ref()) {
         if let Some(index) = sm.entries().position(|e| e.flight == Some(key)) {
             return sm.copy(index, out);

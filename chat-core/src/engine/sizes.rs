@@ -6,12 +6,13 @@
 
 use crate::base::{ByteQueue, TimerId, timer};
 use crate::effect::{
-    Batch, Deadline, Envelope, Mail, Output, Promise, Request, SettleTo, TlsInfo, WIRE_SIZES,
+    Batch, Deadline, Envelope, Mail, Output, Promise, Request, SettleTo, TlsInfo, Unacked, Unsettled,
+    WIRE_SIZES,
 };
 use crate::engine::Input;
 use crate::jid::{BareJid, Jid};
 use crate::sasl::Exchange;
-use crate::session::{HandOver, Identity, Inbox, SM_SIZES, Session, Sm, Unacked};
+use crate::session::{HandOver, Identity, Inbox, Session, Sm};
 use crate::user::recent::Recent;
 use crate::user::roster::Roster;
 use crate::user::{Blocked, Change, Flight, Flights, Held, Resource, Underway, User};
@@ -19,14 +20,13 @@ use crate::user::{Blocked, Change, Flight, Flights, Held, Resource, Underway, Us
 /// What, its bytes now, and the bytes that it may have.
 fn table() -> Vec<(&'static str, usize, usize)> {
     let [(outbox, outbox_bytes), (mark, mark_bytes)] = WIRE_SIZES;
-    let [(inbound, inbound_bytes)] = SM_SIZES;
     let [(entry, entry_bytes), (expired, expired_bytes)] = super::tables::SIZES;
     vec![
         // For each connection.
         ("Session", size_of::<Session>(), 304),
         ("its Inbox", size_of::<Inbox>(), 40),
         ("its Identity", size_of::<Identity>(), 24),
-        (outbox, outbox_bytes, 96),
+        (outbox, outbox_bytes, 72),
         ("a timer", timer::timer_size::<Deadline>(), 64),
         ("who armed it", size_of::<Option<(TimerId, crate::base::Mono)>>(), 24),
         // For each connection, for a while.
@@ -35,27 +35,27 @@ fn table() -> Vec<(&'static str, usize, usize)> {
         ("HandOver", size_of::<HandOver>(), 104),
         (mark, mark_bytes, 80),
         // For each user.
-        ("User", size_of::<User>(), 408),
+        ("User", size_of::<User>(), 312),
         ("its Roster", size_of::<Roster>(), 16),
         ("its Blocked", size_of::<Blocked>(), 32),
-        ("its Flights", size_of::<Flights>(), 72),
-        ("its Recent", size_of::<Recent>(), 32),
+        ("its Flights", size_of::<Flights>(), 24),
+        ("its Recent", size_of::<Recent>(), 8),
         (entry, entry_bytes, 32),
         // For each user, for a while.
         ("Change", size_of::<Change>(), 112),
         ("Underway", size_of::<Underway>(), 32),
         // For each resource.
         ("Resource", size_of::<Resource>(), 136),
-        ("Sm", size_of::<Sm>(), 160),
+        ("Sm", size_of::<Sm>(), 112),
         ("Held", size_of::<Held>(), 48),
         (expired, expired_bytes, 88),
         // For each message on its way.
         ("Flight", size_of::<Flight>(), 64),
         ("Unacked", size_of::<Unacked>(), 16),
-        (inbound, inbound_bytes, 8),
+        ("Unsettled", size_of::<Unsettled>(), 8),
         ("Promise", size_of::<Promise>(), 64),
         ("SettleTo", size_of::<SettleTo>(), 24),
-        ("Envelope", size_of::<Envelope>(), 144),
+        ("Envelope", size_of::<Envelope>(), 128),
         ("Batch", size_of::<Batch>(), 48),
         ("Mail", size_of::<Mail>(), 32),
         ("Request", size_of::<Request>(), 80),

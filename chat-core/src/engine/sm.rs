@@ -75,7 +75,7 @@ impl Engine {
             return self.sm_failed(conn, "unexpected-request", None);
         };
         let mut acked = std::mem::take(&mut self.acked);
-        match sm.acknowledge(self.cx.wires.pool(), h, |entry| acked.push(entry)) {
+        match sm.acknowledge(self.cx.wires.pools(), h, |entry| acked.push(entry)) {
             Ok(()) => {
                 let ask = sm.should_request();
                 if ask {
@@ -111,7 +111,7 @@ impl Engine {
         let rid = resource.id;
         let Some(sm) = &mut resource.sm else { return };
         let mut acked = Vec::new();
-        if let Err(too_high) = sm.acknowledge(self.cx.wires.pool(), h, |entry| acked.push(entry)) {
+        if let Err(too_high) = sm.acknowledge(self.cx.wires.pools(), h, |entry| acked.push(entry)) {
             return self.fail(conn, &too_high_error(too_high));
         }
         // §5: the old stream, if there still is one, ends; its session goes on here.

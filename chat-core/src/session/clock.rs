@@ -79,9 +79,9 @@ impl Session {
     }
 
     fn note_progress(&mut self, cx: &Cx) {
-        let sent = cx.wires.sent_total(self.conn);
+        let (unsent, sent) = cx.wires.progress(self.conn);
         self.progress = match self.progress {
-            _ if cx.wires.len(self.conn) == 0 => None,
+            _ if unsent == 0 => None,
             Some(before) if before.1 == sent => Some(before),
             _ => Some((cx.now.mono, sent)),
         };

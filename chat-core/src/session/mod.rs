@@ -22,9 +22,7 @@ pub use handover::HandOver;
 pub use inbox::{Frame, Inbox, Place};
 pub use negotiate::{Ask, end, fail, on_element, on_header, on_secured, refuse_bind};
 pub use sasl::{ask_delayed, on_account_answer};
-#[cfg(test)]
-pub(crate) use sm::SIZES as SM_SIZES;
-pub use sm::{Sm, TooHigh, Unacked};
+pub use sm::{Sm, TooHigh};
 
 use std::net::IpAddr;
 

@@ -4,31 +4,10 @@
 //! (docs/ARCHITECTURE.md, "acked means safe"). Outbound, what the client has not acknowledged stays in one byte
 //! queue, from which a resumed stream is fed.
 
-use std::collections::VecDeque;
-
 use smol_str::SmolStr;
 
-use crate::base::{ByteQueue, HashKey, Key, MsgId, Pool, Span};
-
-/// A stanza in the queue of what the client has not acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unacked {
-    /// Its bytes in the queue.
-    pub len: u32,
-    /// The message it is a copy of, if anybody waits for it or the store knows it.
-    pub flight: Option<Key>,
-}
-
-/// A stanza received whose fate is not decided yet, or that stands behind one.
-#[derive(Debug, Clone, Copy)]
-struct Inbound {
-    settled: bool,
-    bytes: u32,
-}
-
-/// For the table of sizes (`engine/sizes.rs`).
-#[cfg(test)]
-pub(crate) const SIZES: [(&str, usize); 1] = [("a stanza received and not settled", size_of::<Inbound>())];
+use crate::base::{ByteQueue, Fifo, HashKey, MsgId, Span};
+use crate::effect::{FlightId, Pools, Unacked, Unsettled};
 
 /// The state of stream management of one session.
 #[derive(Debug)]
@@ -41,14 +20,14 @@ pub struct Sm {
     key: HashKey,
     /// Stanzas received since `<enable/>`, modulo 2^32.
     received: u32,
-    window: VecDeque<Inbound>,
+    window: Fifo<Unsettled>,
     window_bytes: u32,
     /// The client asked when this many had been received, and `h` has not reached that yet.
     owed: Option<u32>,
     /// Stanzas that the client acknowledged, modulo 2^32.
     acked: u32,
     queue: ByteQueue,
-    entries: VecDeque<Unacked>,
+    entries: Fifo<Unacked>,
     requested: bool,
 }
 
@@ -70,12 +49,12 @@ impl Sm {
             max,
             key,
             received: 0,
-            window: VecDeque::new(),
+            window: Fifo::new(),
             window_bytes: 0,
             owed: None,
             acked: 0,
             queue: ByteQueue::default(),
-            entries: VecDeque::new(),
+            entries: Fifo::new(),
             requested: false,
         }
     }
@@ -88,9 +67,9 @@ impl Sm {
     // ---- from the client ----
 
     /// A stanza of so many bytes arrived; returns its number. It is unsettled until [`Sm::settle`] says so.
-    pub fn receive(&mut self, bytes: u32) -> u32 {
+    pub fn receive(&mut self, pools: &mut Pools, bytes: u32) -> u32 {
         self.received = self.received.wrapping_add(1);
-        self.window.push_back(Inbound { settled: false, bytes });
+        self.window.push_back(&mut pools.unsettled, Unsettled { settled: false, bytes });
         self.window_bytes = self.window_bytes.saturating_add(bytes);
         self.received
     }
@@ -102,17 +81,15 @@ impl Sm {
 
     /// The stanza of this number is settled. Settling one twice, or one of long ago, changes nothing. Returns
     /// whether `h` rose.
-    pub fn settle(&mut self, seq: u32) -> bool {
+    pub fn settle(&mut self, pools: &mut Pools, seq: u32) -> bool {
         let index = seq.wrapping_sub(self.h()).wrapping_sub(1) as usize;
         let Some(slot) = self.window.get_mut(index) else { return false };
         slot.settled = true;
         if index != 0 {
             return false;
         }
-        while self.window.front().is_some_and(|s| s.settled) {
-            if let Some(slot) = self.window.pop_front() {
-                self.window_bytes -= slot.bytes;
-            }
+        while let Some(slot) = self.window.pop_front_if(&mut pools.unsettled, |s| s.settled) {
+            self.window_bytes -= slot.bytes;
         }
         true
     }
@@ -148,9 +125,9 @@ impl Sm {
     // ---- to the client ----
 
     /// A stanza was sent, or would have been if there were a stream.
-    pub fn push(&mut self, pool: &mut Pool, stanza: &[u8], flight: Option<Key>) {
-        self.queue.push(pool, stanza);
-        self.entries.push_back(Unacked { len: stanza.len() as u32, flight });
+    pub fn push(&mut self, pools: &mut Pools, stanza: &[u8], flight: Option<FlightId>) {
+        self.queue.push(&mut pools.chunks, stanza);
+        self.entries.push_back(&mut pools.unacked, Unacked { len: stanza.len() as u32, flight });
     }
 
     /// Stanzas, and their bytes, that the client has not acknowledged.
@@ -172,7 +149,7 @@ impl Sm {
     /// [`TooHigh`] if it never was sent so many; nothing has changed then.
     pub fn acknowledge(
         &mut self,
-        pool: &mut Pool,
+        pools: &mut Pools,
         h: u32,
         mut each: impl FnMut(Unacked),
     ) -> Result<(), TooHigh> {
@@ -183,8 +160,8 @@ impl Sm {
             return if (n as i32) < 0 { Ok(()) } else { Err(TooHigh { h, sent }) };
         }
         for _ in 0..n {
-            if let Some(entry) = self.entries.pop_front() {
-                self.queue.consume(pool, entry.len as usize);
+            if let Some(entry) = self.entries.pop_front(&mut pools.unacked) {
+                self.queue.consume(&mut pools.chunks, entry.len as usize);
                 each(entry);
             }
         }
@@ -213,11 +190,11 @@ impl Sm {
     }
 
     /// The end of the session: the oldest unacknowledged stanza, its bytes in `out`; `None` when there is no more.
-    pub fn pop(&mut self, pool: &mut Pool, out: &mut Vec<u8>) -> Option<Unacked> {
-        let entry = self.entries.pop_front()?;
+    pub fn pop(&mut self, pools: &mut Pools, out: &mut Vec<u8>) -> Option<Unacked> {
+        let entry = self.entries.pop_front(&mut pools.unacked)?;
         out.clear();
         self.queue.copy_to(0, entry.len as usize, out);
-        self.queue.consume(pool, entry.len as usize);
+        self.queue.consume(&mut pools.chunks, entry.len as usize);
         Some(entry)
     }
 }
@@ -232,63 +209,62 @@ mod tests {
 
     #[test]
     fn h_covers_only_what_is_settled_without_a_gap() {
-        let mut sm = sm();
-        let (a, b, c) = (sm.receive(10), sm.receive(10), sm.receive(10));
+        let (mut pools, mut sm) = (Pools::new(), sm());
+        let (a, b, c) = (sm.receive(&mut pools, 10), sm.receive(&mut pools, 10), sm.receive(&mut pools, 10));
         assert_eq!((a, b, c), (1, 2, 3));
-        assert!(!sm.settle(b));
+        assert!(!sm.settle(&mut pools, b));
         assert_eq!(sm.h(), 0);
-        assert!(sm.settle(a));
+        assert!(sm.settle(&mut pools, a));
         assert_eq!(sm.h(), 2);
         assert_eq!(sm.unsettled(), (1, 10));
-        assert!(!sm.settle(a), "settling again changes nothing");
-        assert!(sm.settle(c));
+        assert!(!sm.settle(&mut pools, a), "settling again changes nothing");
+        assert!(sm.settle(&mut pools, c));
         assert_eq!((sm.h(), sm.unsettled()), (3, (0, 0)));
     }
 
     #[test]
     fn an_ack_follows_when_h_rises_after_a_request() {
-        let mut sm = sm();
-        let (a, b) = (sm.receive(1), sm.receive(1));
+        let (mut pools, mut sm) = (Pools::new(), sm());
+        let (a, b) = (sm.receive(&mut pools, 1), sm.receive(&mut pools, 1));
         assert_eq!(sm.asked(), 0);
-        let c = sm.receive(1);
-        sm.settle(a);
+        let c = sm.receive(&mut pools, 1);
+        sm.settle(&mut pools, a);
         assert_eq!(sm.owes_ack(), Some(1), "h rose, and more is owed");
-        sm.settle(b);
+        sm.settle(&mut pools, b);
         assert_eq!(sm.owes_ack(), Some(2), "the debt is paid");
-        sm.settle(c);
+        sm.settle(&mut pools, c);
         assert_eq!(sm.owes_ack(), None, "nobody asked for this one");
     }
 
     #[test]
     fn h_wraps_at_2_to_the_32() {
-        let mut sm = sm();
+        let (mut pools, mut sm) = (Pools::new(), sm());
         sm.received = u32::MAX;
-        let a = sm.receive(1);
+        let a = sm.receive(&mut pools, 1);
         assert_eq!((a, sm.h()), (0, u32::MAX));
-        sm.settle(a);
+        sm.settle(&mut pools, a);
         assert_eq!(sm.h(), 0);
 
-        let mut pool = Pool::new(1);
         sm.acked = u32::MAX;
-        sm.push(&mut pool, b"<a/>", None);
-        sm.push(&mut pool, b"<b/>", None);
-        sm.acknowledge(&mut pool, 1, |_| {}).unwrap();
+        sm.push(&mut pools, b"<a/>", None);
+        sm.push(&mut pools, b"<b/>", None);
+        sm.acknowledge(&mut pools, 1, |_| {}).unwrap();
         assert_eq!(sm.unacked(), (0, 0));
     }
 
     #[test]
     fn acks_beyond_what_was_sent_are_refused_and_old_ones_ignored() {
-        let mut pool = Pool::new(1);
+        let mut pools = Pools::new();
         let mut sm = sm();
         for s in [b"<a/>", b"<b/>", b"<c/>"] {
-            sm.push(&mut pool, s, None);
+            sm.push(&mut pools, s, None);
         }
-        assert_eq!(sm.acknowledge(&mut pool, 4, |_| {}), Err(TooHigh { h: 4, sent: 3 }));
+        assert_eq!(sm.acknowledge(&mut pools, 4, |_| {}), Err(TooHigh { h: 4, sent: 3 }));
         assert_eq!(sm.unacked(), (3, 12));
         let mut seen = 0;
-        sm.acknowledge(&mut pool, 2, |_| seen += 1).unwrap();
+        sm.acknowledge(&mut pools, 2, |_| seen += 1).unwrap();
         assert_eq!((seen, sm.unacked()), (2, (1, 4)));
-        sm.acknowledge(&mut pool, 1, |_| seen += 1).unwrap();
+        sm.acknowledge(&mut pools, 1, |_| seen += 1).unwrap();
         assert_eq!((seen, sm.unacked()), (2, (1, 4)));
         let mut out = Vec::new();
         sm.resend(&mut out);
@@ -297,14 +273,14 @@ mod tests {
 
     #[test]
     fn one_request_is_open_at_a_time() {
-        let mut pool = Pool::new(1);
+        let mut pools = Pools::new();
         let mut sm = sm();
         assert!(!sm.should_request());
-        sm.push(&mut pool, b"<a/>", None);
+        sm.push(&mut pools, b"<a/>", None);
         assert!(sm.should_request());
-        sm.push(&mut pool, b"<b/>", None);
+        sm.push(&mut pools, b"<b/>", None);
         assert!(!sm.should_request());
-        sm.acknowledge(&mut pool, 1, |_| {}).unwrap();
+        sm.acknowledge(&mut pools, 1, |_| {}).unwrap();
         assert!(sm.should_request(), "one is left to ask for");
     }
 }

@@ -34,7 +34,7 @@ mod testing;
 mod user_record;
 
 pub use blocked::{BlockEdit, Blocked};
-pub use flight::{Flight, Flights, SpoolState};
+pub use flight::{Flight, Flights, Promised, SpoolState, UserPools};
 pub use held::Held;
 pub use resource::{Resource, Urgency};
 pub use user_record::{Asked, Change, Contact, Next, Parked, Record, Spool, Underway, User};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::held::Held;
-use crate::base::{ConnId, Key, Mono};
-use crate::effect::{Cx, ResourceId, Settings};
+use crate::base::{ConnId, Mono};
+use crate::effect::{Cx, FlightId, ResourceId, Settings};
 use crate::jid::Jid;
 use crate::session::Sm;
 
@@ -75,7 +75,7 @@ impl Resource {
 
     /// Sends a stanza to the client: into the outbox, and into the queue of what it has not acknowledged. Without a
     /// connection only the queue gets it. `flight` is the message that this is a copy of.
-    pub fn send(&mut self, cx: &mut Cx, stanza: &[u8], flight: Option<Key>, urgency: Urgency<'_>) {
+    pub fn send(&mut self, cx: &mut Cx, stanza: &[u8], flight: Option<FlightId>, urgency: Urgency<'_>) {
         if let Some(held) = &mut self.held {
             match urgency {
                 Urgency::CanWait(key) if flight.is_none() => {
@@ -97,12 +97,12 @@ impl Resource {
         }
     }
 
-    fn put(&mut self, cx: &mut Cx, stanza: &[u8], flight: Option<Key>) {
+    fn put(&mut self, cx: &mut Cx, stanza: &[u8], flight: Option<FlightId>) {
         if let Some(conn) = self.conn {
             cx.wires.write(conn, stanza);
         }
         if let Some(sm) = &mut self.sm {
-            sm.push(cx.wires.pool(), stanza, flight);
+            sm.push(cx.wires.pools(), stanza, flight);
             if let Some(conn) = self.conn
                 && sm.should_request()
             {

@@ -63,23 +63,31 @@ pub struct RosterMax {
 }
 
 /// The roster of one user.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Roster {
+    /// Nothing for an empty roster of version 0, which most users have who have just been made.
     block: Box<[u8]>,
 }
 
-impl Default for Roster {
-    fn default() -> Self {
-        Roster::new()
+/// The block of an empty roster of version 0.
+const EMPTY: [u8; HEAD] = {
+    let mut block = [0; HEAD];
+    block[0] = FORMAT;
+    block
+};
+
+impl PartialEq for Roster {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
     }
 }
+
+impl Eq for Roster {}
 
 impl Roster {
     /// An empty roster of version 0.
     pub fn new() -> Self {
-        let mut block = vec![0; HEAD];
-        block[0] = FORMAT;
-        Roster { block: block.into() }
+        Roster::default()
     }
 
     /// The roster of these stored bytes. They may come from anywhere: every byte is checked.
@@ -99,16 +107,22 @@ impl Roster {
 
     /// The bytes to store; [`Roster::decode`] reads them.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.block
+        if self.block.is_empty() { &EMPTY } else { &self.block }
     }
 
     /// The version of the roster (RFC 6121 §2.6), which is also what the store compares when it writes.
     pub fn version(&self) -> u64 {
-        u64::from_le_bytes(self.block[1..9].try_into().expect("eight bytes"))
+        u64::from_le_bytes(self.as_bytes()[1..9].try_into().expect("eight bytes"))
     }
 
     /// Sets the version; the caller decides which changes count.
     pub fn set_version(&mut self, version: u64) {
+        if version == self.version() {
+            return;
+        }
+        if self.block.is_empty() {
+            self.block = EMPTY.into();
+        }
         self.block[1..9].copy_from_slice(&version.to_le_bytes());
     }
 
@@ -258,13 +272,13 @@ impl Roster {
         let start = if at == 0 { 0 } else { self.span(at - 1).end };
         let end = if drop == 0 { start } else { self.span(at).end };
         let added = item.map_or(0, <[u8]>::len);
-        let (heap, old) = (HEAD + 4 * count, &self.block[self.heap()..]);
+        let (heap, old) = (HEAD + 4 * count, &self.as_bytes()[self.heap()..]);
         let mut block = Vec::with_capacity(heap + old.len() - (end - start) + added);
-        block.extend_from_slice(&self.block[..9]);
+        block.extend_from_slice(&self.as_bytes()[..9]);
         block.extend_from_slice(&(count as u32).to_le_bytes());
         // Offsets are taken modulo 2^32; the caller refuses a block for which that matters.
         let moved = |i: usize| ((self.span(i).end - end + start + added) as u32).to_le_bytes();
-        block.extend_from_slice(&self.block[HEAD..HEAD + 4 * at]);
+        block.extend_from_slice(&self.as_bytes()[HEAD..HEAD + 4 * at]);
         if item.is_some() {
             block.extend_from_slice(&((start + added) as u32).to_le_bytes());
         }
@@ -300,7 +314,7 @@ impl Roster {
     }
 
     fn u32_at(&self, at: usize) -> u32 {
-        u32::from_le_bytes(self.block[at..at + 4].try_into().expect("four bytes"))
+        u32::from_le_bytes(self.as_bytes()[at..at + 4].try_into().expect("four bytes"))
     }
 
     /// Where the first item begins.
@@ -316,7 +330,7 @@ impl Roster {
 
     fn bytes_of(&self, i: usize) -> &[u8] {
         let (heap, span) = (self.heap(), self.span(i));
-        &self.block[heap + span.start..heap + span.end]
+        &self.as_bytes()[heap + span.start..heap + span.end]
     }
 
     fn state(&self, i: usize) -> Subscription {
@@ -338,7 +352,7 @@ impl Roster {
     /// Whether the block is one that this code could have written; afterwards nothing above can fail.
     fn check(&self) -> Option<()> {
         let heap = self.len().checked_mul(4)?.checked_add(HEAD)?;
-        let items = self.block.get(heap..)?;
+        let items = self.as_bytes().get(heap..)?;
         let mut start = 0;
         let mut last = "";
         for i in 0..self.len() {

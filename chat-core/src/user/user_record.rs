@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::blocked::{BlockEdit, Blocked};
-use super::flight::Flights;
+use super::flight::{Flights, Promised};
 use super::recent::Recent;
 use super::resource::Resource;
 use super::roster::Roster;
 use super::subscription;
-use crate::base::{ConnId, Limits, Mono, MsgId, TimerId, UserId};
+use crate::base::{ConnId, Fifo, Limits, Mono, TimerId, UserId};
 use crate::effect::{Envelope, ResourceId, Settings, SpoolSeq};
 use crate::jid::{BareJid, Jid, JidRef};
 use crate::session::BindRequest;
@@ -62,6 +62,11 @@ pub struct Spool {
 }
 
 impl Spool {
+    /// No row is looked for, nor written: what is remembered of rows may be forgotten in time.
+    pub fn is_at_rest(&self) -> bool {
+        !self.waiting && !self.reading && self.writing == 0 && self.retry.is_none()
+    }
+
     /// There is a row that no session has been given, or none that will acknowledge it.
     pub fn add(&mut self) {
         if self.reading {
@@ -207,9 +212,8 @@ pub struct User {
     pub spool: Spool,
     /// Rows of its spool that clients have.
     pub gone: Recent,
-    /// Promises to clients without stream management that somebody waits for, in the order they were made: when each
-    /// becomes a row of the spool, on which connection it is, and which message.
-    pub promised: VecDeque<(Mono, ConnId, MsgId)>,
+    /// Promises to clients without stream management that somebody waits for, in the order they were made.
+    pub promised: Fifo<Promised>,
     /// When it was last needed.
     pub needed: Mono,
     /// Its armed timer.
@@ -235,7 +239,7 @@ impl User {
             flights: Flights::default(),
             spool: Spool::default(),
             gone: Recent::default(),
-            promised: VecDeque::new(),
+            promised: Fifo::new(),
             needed: now,
             timer: None,
         }
