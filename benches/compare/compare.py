@@ -34,21 +34,28 @@ def main():
     for name in (*OURS, "prosody", "ejabberd"):
         if any(name in s.servers for s in chosen):
             prepare(fleet[name], load, {s.key for s in chosen})
+    machine = describe(fleet)
     runs = []
     for number in range(options.rounds):
         for scenario in chosen:
             # The order turns from round to round, so that nobody always follows the same neighbour.
-            servers = scenario.servers[number % len(scenario.servers):] + scenario.servers[: number % len(scenario.servers)]
-            for name in servers:
+            turn = number % len(scenario.servers)
+            for name in scenario.servers[turn:] + scenario.servers[:turn]:
                 runs.append(measure(number, scenario, fleet[name], load, options))
-    machine = describe(fleet)
+        # After each round, so that whoever loses patience keeps what there is.
+        write(chosen, runs, machine, options, number + 1)
+
+
+def write(chosen, runs, machine, options, rounds):
     out = pathlib.Path(options.out)
-    out.write_text(results.page(chosen, runs, machine, options))
+    out.write_text(results.page(chosen, runs, machine, rounds, options.seconds))
     raw = out.with_suffix(".json")
     raw.write_text(json.dumps({"machine": machine, "runs": runs}, indent=1) + "\n")
+    load = pathlib.Path(options.binaries).resolve() / "chat-load"
     for kind, scenario in (("latency", "steady-4000"), ("memory", "idle")):
-        plot(load, kind, [r["report"] for r in runs if r["scenario"] == scenario], out.with_name(f"{out.stem.lower()}-{kind}.svg"))
-    print(f"written: {out}, {raw}, and the plots")
+        reports = [r["report"] for r in runs if r["scenario"] == scenario and not r["noisy"]]
+        plot(load, kind, reports, out.with_name(f"{out.stem.lower()}-{kind}.svg"))
+    print(f"written: {out}, {raw}, and the plots", file=sys.stderr)
 
 
 def arguments():

@@ -6,7 +6,7 @@ KIB = 1024
 PLOTS = {"steady-4000": "latency", "idle": "memory"}
 
 
-def page(scenarios, runs, machine, options):
+def page(scenarios, runs, machine, rounds, seconds):
     lines = [
         "# Comparison",
         "",
@@ -14,8 +14,8 @@ def page(scenarios, runs, machine, options):
         "in brackets the smallest and the largest. Ratios are those of the medians, ours being 1. All servers ran in the same",
         "session, in turn, each on the same machine as the load tool.",
         "",
-        f"{machine['date']}, {machine['cores']} cores ({machine['cpu']}), Linux {machine['kernel']}, {options.rounds} rounds of"
-        f" {options.seconds:g} s; ours at `{machine['commit']}`, " + ", ".join(
+        f"{machine['date']}, {machine['cores']} cores ({machine['cpu']}), Linux {machine['kernel']}, {rounds} rounds of"
+        f" {seconds:g} s; ours at `{machine['commit']}`, " + ", ".join(
             f"{v}" for n, v in machine["versions"].items() if n != "chat") + ".",
         "",
     ]  # fmt: skip
