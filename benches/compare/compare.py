@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -19,6 +20,8 @@ ATTEMPTS = 4
 
 
 def main():
+    # Whoever ends this ends the servers, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments()
     work = pathlib.Path(options.work).resolve()
     binaries = pathlib.Path(options.binaries).resolve()
@@ -49,8 +52,9 @@ def main():
 def write(chosen, runs, machine, options, rounds):
     out = pathlib.Path(options.out)
     out.write_text(results.page(chosen, runs, machine, rounds, options.seconds))
-    raw = out.with_suffix(".json")
-    raw.write_text(json.dumps({"machine": machine, "runs": runs}, indent=1) + "\n")
+    # The machine, then a line for each run.
+    raw = out.with_suffix(".jsonl")
+    raw.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in [machine, *runs]))
     load = pathlib.Path(options.binaries).resolve() / "chat-load"
     for kind, scenario in (("latency", "steady-4000"), ("memory", "idle")):
         reports = [r["report"] for r in runs if r["scenario"] == scenario and not r["noisy"]]
