@@ -42,7 +42,9 @@ struct Hand {
     load: Vec<(ConnId, String)>,
 }
 
+/// Apart from its neighbours in memory: whoever waits looks at it all the time.
 #[derive(Default)]
+#[repr(align(128))]
 struct Mailbox {
     batches: Mutex<VecDeque<(WorkerId, Batch)>>,
     waiting: AtomicUsize,
@@ -117,7 +119,8 @@ impl Hand {
         let (mut next, mut sent, mut written) = (0, 0, 0);
         while !stop.load(Ordering::Relaxed) {
             let mine = &mailboxes[worker];
-            loop {
+            // Nobody takes the lock of a mailbox to find it empty.
+            while mine.waiting.load(Ordering::Acquire) > 0 {
                 let letter = mine.batches.lock().expect("nobody panics here").pop_front();
                 let Some((from, mut batch)) = letter else { break };
                 self.engine.handle(now, Input::Mail { from, batch: &mut batch });
@@ -138,9 +141,9 @@ impl Hand {
             while let Some(output) = self.engine.poll_output() {
                 if let Output::Mail { worker: to, batch } = output {
                     let theirs = &mailboxes[usize::from(to.0)];
-                    theirs.waiting.fetch_add(1, Ordering::Relaxed);
                     let letter = (WorkerId(worker as u16), batch);
                     theirs.batches.lock().expect("nobody panics here").push_back(letter);
+                    theirs.waiting.fetch_add(1, Ordering::Release);
                 }
             }
             written += self.write(now);
