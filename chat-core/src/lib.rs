@@ -34,6 +34,8 @@ pub mod xep;
 
 pub mod engine;
 
+pub mod cluster;
+
 pub mod node;
 
 #[cfg(feature = "sim")]
