@@ -27,6 +27,20 @@ pub const ROSTER_GROUP_BYTES_MAX: usize = 1023;
 /// that strangers cannot fill a user's roster: `roster_requests_max` times this is a quarter of `roster_bytes_max`.
 pub const ROSTER_REQUEST_BYTES_MAX: usize = 1024;
 
+// Links between the nodes of a cluster. All nodes must agree on the first: it is a constant of the protocol.
+
+/// Bytes of one frame between nodes, its length not counted. Sixteen of the largest stanzas, or a whole queue of an
+/// unacknowledged session, fit; what is larger goes in several frames.
+pub const LINK_FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of one frame before a node is known: a hello with two long names takes 700, and later versions may say more.
+pub const LINK_GREETING_FRAME_BYTES_MAX: usize = 2048;
+/// Bytes of a whole greeting (hello and proof). A node that wants more is none.
+pub const LINK_GREETING_BYTES_MAX: usize = 4096;
+/// Bytes of the name of a cluster.
+pub const LINK_CLUSTER_NAME_BYTES_MAX: usize = 255;
+/// Bytes of a cluster secret at least: 128 bits, if they are random.
+pub const LINK_SECRET_BYTES_MIN: usize = 16;
+
 /// The limits of one engine, or of one of its domains. Those for a whole worker are read from the engine's only: what
 /// holds before anybody has logged in (`stanza_bytes_unauthenticated_max`, `negotiation_timeout`), and what guards the
 /// worker's memory while the store is slow or strangers are written to (`loading_*_max`, `storing_bytes_max`,

@@ -1,6 +1,7 @@
 //! The cluster: how nodes find each other, trust each other, know who is alive, and know who is where.
 //!
-//! Owns: the names of nodes and their lives ([`identity`]).
+//! Owns: the names of nodes and their lives ([`identity`]), what nodes say to each other as bytes
+//! ([`wire`]).
 //! In: settings, time, randomness, answers of DNS, and bytes that links carried, all as arguments. Out: what is to be
 //! asked, dialled, sent, and believed, as values.
 //!
@@ -17,5 +18,6 @@
 //! (`engine`), where the settings come from (`chat-bin`).
 
 pub mod identity;
+pub mod wire;
 
 pub use identity::{BootId, Identity, Incarnation, NodeName, NodeNameError};

@@ -1,0 +1,170 @@
+//! The bytes of every message, as they went out in version 1. Nodes of two releases talk to each other while a cluster is
+//! replaced: whoever changes a line of `golden.txt` breaks them. New lines are welcome.
+
+use std::fmt::Write as _;
+
+use super::*;
+use crate::base::{Key, MsgId, UserId, Utc, WorkerId};
+use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
+use crate::effect::{ResourceId, SettleTo};
+
+const GOLDEN: &str = include_str!("golden.txt");
+
+fn node() -> NodeName {
+    NodeName::parse("chat@ch-prod-3.example.net").unwrap()
+}
+
+fn settle() -> SettleTo {
+    SettleTo {
+        worker: WorkerId(1),
+        user: UserId(Key { index: 300, generation: 2 }),
+        resource: ResourceId(5),
+        seq: 70_000,
+    }
+}
+
+fn framed(kind: Kind, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let (mut body, mut out) = (Vec::new(), Vec::new());
+    write(&mut body);
+    write_frame(&mut out, kind, kind.is_numbered().then_some(300), &body);
+    out
+}
+
+fn greetings() -> Vec<(&'static str, Vec<u8>)> {
+    let identity = Identity {
+        name: node(),
+        incarnation: Incarnation(1_763_847_469_000),
+        boot: BootId(*b"0123456789abcdef"),
+    };
+    let hello = Hello { versions: Versions { min: 1, max: 2 }, identity, cluster: "prod".into() };
+    let mut all = vec![
+        ("hello", framed(Kind::Hello, |out| hello.write(out))),
+        ("proof by certificate", framed(Kind::Proof, |out| Proof(&[]).write(out))),
+        ("proof of one secret", framed(Kind::Proof, |out| Proof(&[[1; 32]]).write(out))),
+        ("proof of two secrets", framed(Kind::Proof, |out| Proof(&[[1; 32], [2; 32]]).write(out))),
+    ];
+    for (name, refusal) in refusals() {
+        all.push((name, framed(Kind::Refuse, |out| refusal.write(out))));
+    }
+    all
+}
+
+fn refusals() -> [(&'static str, Refusal); 12] {
+    [
+        ("refusal: secret", Refusal::Secret),
+        ("refusal: method", Refusal::Method),
+        ("refusal: versions", Refusal::Versions(Versions { min: 2, max: 300 })),
+        ("refusal: cluster", Refusal::Cluster),
+        ("refusal: name taken", Refusal::NameTaken(Incarnation(1_763_847_469_000))),
+        ("refusal: itself", Refusal::Itself),
+        ("refusal: stale", Refusal::Stale(Incarnation(1_763_847_469_001))),
+        ("refusal: name", Refusal::Name),
+        ("refusal: malformed", Refusal::Malformed),
+        ("refusal: late", Refusal::Late),
+        ("refusal: busy", Refusal::Busy),
+        ("refusal: unwanted", Refusal::Unwanted),
+    ]
+}
+
+fn controls() -> Vec<(&'static str, Vec<u8>)> {
+    let join = Join {
+        turn: 3,
+        epoch: 0x0123_4567_89ab_cdef_0011_2233_4455_6677,
+        intact: true,
+        acked: 127,
+        last: 128,
+        received: 99,
+        proposal: 0x0102_0304_0506_0708,
+    };
+    [
+        ("join", Control::Join(join)),
+        ("first join", Control::Join(Join { turn: 1, epoch: 0, intact: false, acked: 0, last: 0, ..join })),
+        ("receipt", Control::Receipt(16_384)),
+        ("ping", Control::Ping(1)),
+        ("pong", Control::Pong(1)),
+        ("bye: leaving", Control::Bye(Bye::Leaving)),
+        ("bye: duplicate", Control::Bye(Bye::Duplicate)),
+        ("bye: fault", Control::Bye(Bye::Fault)),
+        ("bye: silent", Control::Bye(Bye::Silent)),
+        ("bye: reset", Control::Bye(Bye::Reset)),
+        ("bye: refused", Control::Bye(Bye::Refused(Refusal::NameTaken(Incarnation(7))))),
+    ]
+    .map(|(name, control)| (name, framed(control.kind(), |out| control.write(out))))
+    .to_vec()
+}
+
+fn envelopes() -> Vec<(&'static str, Vec<u8>)> {
+    let full = Envelope {
+        envelope: 1_000,
+        attempt: 2,
+        worker: WorkerId(1),
+        id: MsgId(0x1a2b_3c4d_0000_0000_0000_0000_0000_0005),
+        at: Utc(1_763_847_469_123),
+        delayed: true,
+        settle: Some(SettleRef { node: None, to: settle() }),
+        from: "juliet@example.net/balcony",
+        to: "romeo@example.net",
+        targets: &[ResourceId(4), ResourceId(500)],
+        stanza: b"<message from='juliet@example.net/balcony' to='romeo@example.net'/>",
+    };
+    let elsewhere = SettleRef { node: Some(node()), to: settle() };
+    let for_other = Envelope { settle: Some(elsewhere), ..full.clone() };
+    let least =
+        Envelope { attempt: 1, delayed: false, settle: None, targets: &[], at: Utc(-1), ..full.clone() };
+    let mut all = vec![
+        ("envelope", framed(Kind::Envelope, |out| full.write(out))),
+        ("envelope of a sender who moved", framed(Kind::Envelope, |out| for_other.write(out))),
+        ("envelope for nobody's sessions", framed(Kind::Envelope, |out| least.write(out))),
+    ];
+    for (name, outcome) in [
+        ("result: settled", Outcome::Settled),
+        ("result: moved", Outcome::Moved),
+        ("result: overloaded", Outcome::Refused(Refused::Overloaded)),
+        ("result: not taken", Outcome::Refused(Refused::NotTaken)),
+        ("result: stopping", Outcome::Refused(Refused::Stopping)),
+    ] {
+        let result = EnvelopeResult { envelope: 1_000, outcome };
+        all.push((name, framed(Kind::EnvelopeResult, |out| result.write(out))));
+    }
+    all
+}
+
+fn notices() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("poke", framed(Kind::Poke, |out| Poke { user: "romeo@example.net" }.write(out))),
+        ("draining", framed(Kind::Leaving, |out| Leaving::Draining.write(out))),
+        ("staying", framed(Kind::Leaving, |out| Leaving::Staying.write(out))),
+        ("left", framed(Kind::Leaving, |out| Leaving::Left.write(out))),
+    ]
+}
+
+#[test]
+fn every_message_has_the_bytes_it_always_had() {
+    let mut text = String::new();
+    for (name, frame) in [greetings(), controls(), envelopes(), notices()].concat() {
+        let hex = frame.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        let _ = writeln!(text, "{name}\n    {hex}");
+    }
+    assert_eq!(text, GOLDEN, "the bytes of a message have changed; what there is now:\n{text}");
+}
+
+/// The golden bytes themselves are read, not what this release writes.
+#[test]
+fn every_golden_message_reads() {
+    let mut kinds = Vec::new();
+    let mut lines = GOLDEN.lines();
+    while let (Some(name), Some(hex)) = (lines.next(), lines.next()) {
+        let hex = hex.trim().as_bytes();
+        let digit = |b: u8| char::from(b).to_digit(16).expect("hexadecimal") as u8;
+        let bytes: Vec<u8> = hex.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect();
+        let (frame, taken) = read_frame(&bytes, 1, 4096).unwrap().expect("a whole frame");
+        assert_eq!(taken, bytes.len(), "{name}");
+        let Seen::Known(kind) = frame.seen else { panic!("{name} is known") };
+        laws::reads_and_writes_alike(kind, frame.body).unwrap_or_else(|e| panic!("{name}: {e}"));
+        kinds.push(kind);
+    }
+    assert!(kinds.contains(&Kind::Hello) && kinds.contains(&Kind::Leaving) && kinds.len() > 30);
+}
