@@ -22,6 +22,7 @@ pub use block::block_on;
 pub use listen::{BindError, bind};
 pub use memory::MemoryStream;
 pub(crate) use memory::{MemoryEnd, pair};
+pub(crate) use runtime::Reactor;
 pub use runtime::Runtime;
 pub(crate) use sleep::Sleep;
 pub(crate) use socket::{Detached, Socket};

@@ -18,6 +18,37 @@ pub enum Runtime {
     AsyncStd,
 }
 
+/// Where a future's sockets and timers are watched.
+#[derive(Clone)]
+pub(crate) enum Reactor {
+    #[cfg(feature = "tokio")]
+    Tokio(tokio::runtime::Handle),
+    /// There is one for the whole process.
+    #[cfg(feature = "async-std")]
+    Global,
+}
+
+impl Reactor {
+    /// As long as the guard lives, what this thread registers goes here.
+    pub(crate) fn enter(&self) -> Inside<'_> {
+        match self {
+            #[cfg(feature = "tokio")]
+            Reactor::Tokio(handle) => Inside { _guard: Some(handle.enter()) },
+            #[cfg(feature = "async-std")]
+            Reactor::Global => Inside::default(),
+        }
+    }
+}
+
+/// See [`Reactor::enter`].
+#[derive(Default)]
+pub(crate) struct Inside<'a> {
+    #[cfg(feature = "tokio")]
+    _guard: Option<tokio::runtime::EnterGuard<'a>>,
+    #[cfg(not(feature = "tokio"))]
+    _guard: std::marker::PhantomData<&'a ()>,
+}
+
 impl Runtime {
     /// Every runtime of this build.
     pub const ALL: &'static [Runtime] = &[
@@ -44,6 +75,16 @@ impl Runtime {
         return Some(Runtime::AsyncStd);
         #[cfg(not(feature = "async-std"))]
         None
+    }
+
+    /// That of the task that is polled just now.
+    pub(crate) fn reactor(self) -> Reactor {
+        match self {
+            #[cfg(feature = "tokio")]
+            Runtime::Tokio => Reactor::Tokio(tokio::runtime::Handle::current()),
+            #[cfg(feature = "async-std")]
+            Runtime::AsyncStd => Reactor::Global,
+        }
     }
 
     /// Starts a thread of this name that runs `future` to its end.

@@ -70,6 +70,8 @@ pub struct Stats {
     pub accepted: u64,
     /// Connections that moved from the worker that accepted them to their user's so far.
     pub moved: u64,
+    /// Turns so far that a worker was given by another, which had mail for it, instead of being woken.
+    pub guest_turns: u64,
     /// Panics of workers so far; each has closed the connections of one worker.
     pub panics: u64,
 }
@@ -189,6 +191,7 @@ impl ServerHandle {
             connections: counters.iter().map(|worker| worker.connections.load(Ordering::Relaxed)).sum(),
             accepted: shared.accepted.load(Ordering::Relaxed),
             moved: counters.iter().map(|worker| worker.moved.load(Ordering::Relaxed)).sum(),
+            guest_turns: counters.iter().map(|worker| worker.guest_turns.load(Ordering::Relaxed)).sum(),
             panics: counters.iter().map(|worker| worker.panics.load(Ordering::Relaxed)).sum(),
         }
     }

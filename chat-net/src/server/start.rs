@@ -22,7 +22,7 @@ use crate::net::{Acceptor, Detached, Incoming, Runtime, bind};
 use crate::proxy::TrustedProxies;
 use crate::spawn::Spawner;
 use crate::store::{Accounts, Memory, Store};
-use crate::worker::{Clock, Counters, Inbox, Letter, Shared, Worker};
+use crate::worker::{Clock, Counters, Inbox, Letter, Seat, Seated, Shared, Worker};
 
 pub(super) fn start(
     mut builder: ServerBuilder,
@@ -61,6 +61,7 @@ pub(super) fn start(
         runtime,
         clock: Clock::new(),
         inboxes: (0..builder.workers).map(|_| Arc::new(Inbox::default())).collect(),
+        seats: (0..builder.workers).map(|_| Seat::default()).collect(),
         settings,
         store: store.clone(),
         authenticators,
@@ -77,8 +78,8 @@ pub(super) fn start(
     let life = Life::new(store, shared.events.clone());
     let troubled = Arc::new(AtomicBool::new(false));
     // All are members before any runs, so that the first to end is not taken for the last.
-    let workers: Vec<Worker> =
-        (0..builder.workers).map(|id| Worker::new(WorkerId(id), shared.clone(), life.join())).collect();
+    let worker = |id| Seated::new(Worker::new(WorkerId(id), shared.clone(), life.join()));
+    let workers: Vec<Seated> = (0..builder.workers).map(worker).collect();
     let gate = Gate {
         shared: shared.clone(),
         life: life.clone(),

@@ -30,9 +30,11 @@ impl Worker {
             Output::Mail { worker, batch } => {
                 let inbox = &self.shared.inboxes[usize::from(worker.0)];
                 self.fed_congested |= inbox.mail_bytes() > CONGESTED_BYTES;
-                if let Some(empty) = inbox.post_mail(self.id, batch) {
+                let posted = inbox.post_mail(self.id, batch);
+                if let Some(empty) = posted.empty {
                     self.engine.reuse(empty);
                 }
+                self.asleep.extend(posted.sleeper.map(|sleeper| (worker, sleeper)));
             }
             Output::Event(event) => self.shared.events.publish(*event),
             Output::Stopped => self.end.engine_stopped(),

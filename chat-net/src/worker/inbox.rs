@@ -41,6 +41,17 @@ pub(crate) enum Letter {
 /// Batches of mail that were read and are kept to be filled again.
 const EMPTY_MAX: usize = 64;
 
+/// Bytes of mail up to which a worker's turn costs less than waking it.
+const LIGHT_BYTES: usize = 4 * 1024;
+
+/// What comes of posting mail.
+pub(super) struct Posted {
+    /// A batch that was read: the sender's next.
+    pub(super) empty: Option<Batch>,
+    /// The worker sleeps, and nobody has woken it.
+    pub(super) sleeper: Option<Waker>,
+}
+
 /// The inbox of one worker. Whoever puts something in wakes the worker if it sleeps; all that is in it is taken at
 /// once.
 #[derive(Default)]
@@ -67,29 +78,27 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts mail in, and takes a batch that was read, if there is one: the sender's next.
-    pub(super) fn post_mail(&self, from: WorkerId, batch: Batch) -> Option<Batch> {
+    /// Puts mail in. Whoever gets a sleeper from this must wake it, or give the worker its turn
+    /// ([`Seat`](super::Seat)).
+    pub(super) fn post_mail(&self, from: WorkerId, batch: Batch) -> Posted {
         let bytes = batch.weight();
-        self.put(Letter::Mail { from, batch, bytes })
+        let mut state = self.state();
+        if state.closed {
+            return Posted { empty: None, sleeper: None };
+        }
+        self.mail_bytes.fetch_add(bytes, Ordering::Relaxed);
+        state.letters.push_back(Letter::Mail { from, batch, bytes });
+        Posted { empty: state.empty.pop(), sleeper: state.sleeper.take() }
     }
 
     /// Puts a letter in. A worker that has ended drops it.
     pub(crate) fn post(&self, letter: Letter) {
-        self.put(letter);
-    }
-
-    fn put(&self, letter: Letter) -> Option<Batch> {
         let mut state = self.state();
         if state.closed {
             drop(state);
             // Dropped out here: a letter may hold a socket or a waker's last reference.
             drop(letter);
-            return None;
-        }
-        let mut empty = None;
-        if let Letter::Mail { bytes, .. } = &letter {
-            self.mail_bytes.fetch_add(*bytes, Ordering::Relaxed);
-            empty = state.empty.pop();
+            return;
         }
         state.letters.push_back(letter);
         let sleeper = state.sleeper.take();
@@ -97,7 +106,6 @@ impl Inbox {
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
-        empty
     }
 
     fn ready(&self, key: Key) {
@@ -142,6 +150,13 @@ impl Inbox {
             state.sleeper = Some(waker.clone());
         }
         true
+    }
+
+    /// Whether so little waits that it costs less to handle it than to wake somebody for it.
+    pub(super) fn is_light(&self) -> bool {
+        let state = self.state();
+        let mail = state.letters.iter().all(|letter| matches!(letter, Letter::Mail { .. }));
+        mail && state.ready.is_empty() && self.mail_bytes() <= LIGHT_BYTES
     }
 
     /// Letters that wait: for bounding what an embedder may pile up.

@@ -1,8 +1,8 @@
 //! A worker: one engine, its connections, and the turn that drives them.
 //!
 //! Owns: the connections of one worker with their sockets and TLS, the ready list, the inbox that other threads write
-//! into, and the engine. [`Worker`] is a future that may run anywhere and move between threads; nothing in it is shared
-//! but the inbox.
+//! into, and the engine. [`Seated`] is a future that may run anywhere and move between threads; one thread at a time
+//! drives its worker.
 //! In: readiness, accepted sockets, answers of stores and authenticators, mail of other workers, commands. Out: bytes
 //! on sockets, requests to stores and authenticators, mail, events.
 //! Invariants: a turn reads each ready connection once, hands what it read to the engine, carries out what the engine
@@ -20,18 +20,17 @@ mod effects;
 mod inbox;
 mod letters;
 mod read;
+mod seat;
 mod secure;
 mod shared;
 mod write;
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Waker};
 
 use chat_core::base::{Key, Mono, Now, Slots, Span, WorkerId};
 use chat_core::effect::Batch;
@@ -41,11 +40,12 @@ pub(crate) use clock::Clock;
 use congestion::Congestion;
 use conn::{Conn, Phase};
 pub(crate) use inbox::{Inbox, Letter};
+pub(crate) use seat::{Seat, Seated};
 pub(crate) use secure::Tls;
 use shared::WorkerEnd;
 pub(crate) use shared::{Counters, MakeExtension, Shared};
 
-use crate::net::Sleep;
+use crate::net::{Reactor, Sleep};
 use crate::server::Member;
 use crate::store::StoreSink;
 
@@ -68,7 +68,7 @@ const LINGER: Span = Span::secs(2);
 /// Bytes that a closed connection may still send before it is cut off.
 const DROPPED_BYTES_MAX: usize = 1024 * 1024;
 
-/// One worker. Poll it until it ends: that is after [`Command::Shutdown`] was carried out by all workers of the server.
+/// One worker.
 pub(crate) struct Worker {
     id: WorkerId,
     shared: Arc<Shared>,
@@ -92,6 +92,8 @@ pub(crate) struct Worker {
     held: Vec<Key>,
     /// Mail went to a worker that cannot keep up.
     fed_congested: bool,
+    /// Workers that sleep although mail of this turn waits for them.
+    asleep: Vec<(WorkerId, Waker)>,
     /// Connections whose peers are gone.
     ended: Vec<Key>,
     /// Connections that a PROXY header is due on, by deadline.
@@ -101,6 +103,8 @@ pub(crate) struct Worker {
     scratch: Box<[u8]>,
     ciphertext: Vec<u8>,
     sleep: Sleep,
+    /// Where its sockets and its deadline belong; known since its own future was first polled.
+    reactor: Option<Reactor>,
     /// Shutdown was asked for: at this time it ends, ready or not.
     stop_at: Option<Mono>,
     /// Tells the server when this worker's engine has stopped, and when the worker is gone.
@@ -112,6 +116,16 @@ enum Next {
     /// There is nothing to do before something wakes.
     Wait,
     /// There is more to do.
+    Again,
+    /// The worker is done.
+    End,
+}
+
+/// What comes after some turns.
+enum After {
+    /// The worker sleeps.
+    Wait,
+    /// There is more to do, once the reactor and the other tasks had their turn.
     Again,
     /// The worker is done.
     End,
@@ -137,15 +151,69 @@ impl Worker {
             driver_dirty: Vec::new(),
             held: Vec::new(),
             fed_congested: false,
+            asleep: Vec::new(),
             ended: Vec::new(),
             headers: VecDeque::new(),
             closing: VecDeque::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             ciphertext: Vec::new(),
             sleep,
+            reactor: None,
             stop_at: None,
             end,
             shared,
+        }
+    }
+
+    /// Some turns, by the worker's own future.
+    fn turns(&mut self, cx: &mut Context<'_>) -> After {
+        if self.reactor.is_none() {
+            self.reactor = Some(self.shared.runtime.reactor());
+        }
+        for _ in 0..TURNS_PER_POLL {
+            let next = self.guarded_turn(cx);
+            self.shared.counters[usize::from(self.id.0)].turns.fetch_add(1, Ordering::Relaxed);
+            while let Some((worker, sleeper)) = self.asleep.pop() {
+                self.shared.seats[usize::from(worker.0)].turn_for(sleeper);
+            }
+            match next {
+                Next::Wait if self.inbox.sleep(cx.waker()) => return After::Wait,
+                Next::Wait => {}
+                // The reactor may know of more that is ready.
+                Next::Again => break,
+                Next::End => return After::End,
+            }
+        }
+        After::Again
+    }
+
+    /// One turn, by another worker. Returns whether this one sleeps again; else its own future is to be woken.
+    fn turn_as_guest(&mut self, cx: &mut Context<'_>) -> bool {
+        let reactor = self.reactor.clone();
+        let _inside = reactor.as_ref().map(Reactor::enter);
+        let next = self.guarded_turn(cx);
+        // Who gives a turn does not give one within it: that might have no end.
+        self.asleep.drain(..).for_each(|(_, sleeper)| sleeper.wake());
+        self.shared.counters[usize::from(self.id.0)].guest_turns.fetch_add(1, Ordering::Relaxed);
+        matches!(next, Next::Wait) && self.inbox.sleep(cx.waker())
+    }
+
+    /// A turn, of which no panic gets out.
+    fn guarded_turn(&mut self, cx: &mut Context<'_>) -> Next {
+        match catch_unwind(AssertUnwindSafe(|| self.turn(cx))) {
+            Ok(next) => {
+                self.panics = 0;
+                next
+            }
+            Err(panic) => {
+                self.restart(&*panic);
+                self.panics += 1;
+                if self.panics < PANICS_MAX {
+                    return Next::Again;
+                }
+                tracing::error!(worker = ?self.id, "a worker panics whatever it does and ends");
+                Next::End
+            }
         }
     }
 
@@ -165,7 +233,6 @@ impl Worker {
         self.settle(now);
         let counters = &self.shared.counters[usize::from(self.id.0)];
         counters.connections.store(self.conns.len(), Ordering::Relaxed);
-        counters.turns.fetch_add(1, Ordering::Relaxed);
         if self.is_done(now) {
             return Next::End;
         }
@@ -291,34 +358,5 @@ fn message_of(panic: &(dyn Any + Send)) -> &str {
         (Some(message), _) => message,
         (None, Some(message)) => message,
         (None, None) => "",
-    }
-}
-
-impl Future for Worker {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        for _ in 0..TURNS_PER_POLL {
-            match catch_unwind(AssertUnwindSafe(|| this.turn(cx))) {
-                Ok(Next::Wait) if this.inbox.sleep(cx.waker()) => return Poll::Pending,
-                Ok(Next::Wait) => {}
-                // The reactor may know of more that is ready.
-                Ok(Next::Again) => break,
-                Ok(Next::End) => return Poll::Ready(()),
-                Err(panic) => {
-                    this.restart(&*panic);
-                    this.panics += 1;
-                    if this.panics >= PANICS_MAX {
-                        tracing::error!(worker = ?this.id, "a worker panics whatever it does and ends");
-                        return Poll::Ready(());
-                    }
-                    continue;
-                }
-            }
-            this.panics = 0;
-        }
-        this.shared.runtime.yield_now(cx);
-        Poll::Pending
     }
 }

@@ -13,6 +13,7 @@ use chat_core::xep;
 
 use super::clock::Clock;
 use super::inbox::{Inbox, Letter};
+use super::seat::Seat;
 use super::secure::Tls;
 use crate::auth::Authenticator;
 use crate::net::Runtime;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// One for each worker.
     pub(crate) inboxes: Vec<Arc<Inbox>>,
+    /// One for each worker.
+    pub(crate) seats: Vec<Seat>,
     /// Of the engines; each gets its worker's number.
     pub(crate) settings: Settings,
     pub(crate) store: Arc<dyn Store>,
@@ -53,8 +56,10 @@ pub(crate) struct Shared {
 pub(crate) struct Counters {
     /// Connections now.
     pub(crate) connections: AtomicUsize,
-    /// Turns so far.
+    /// Turns by its own future so far.
     pub(crate) turns: AtomicU64,
+    /// Turns by other workers so far.
+    pub(crate) guest_turns: AtomicU64,
     /// Connections given to other workers so far.
     pub(crate) moved: AtomicU64,
     /// Panics so far.

@@ -46,6 +46,26 @@ pub fn connections_move_home(runtime: Runtime) {
     server.shutdown_blocking();
 }
 
+/// A message at a time, from user to user across two workers: the one that sleeps is mostly not woken for it, and no
+/// message is late for that.
+pub fn mail_for_a_sleeper(runtime: Runtime) {
+    let server = builder(runtime).workers(2).start().expect("it starts");
+    let mut clients: Vec<Client> = (0..24)
+        .map(|n| {
+            let mut client = Client::connect(&server);
+            client.login(&format!("ring{n}"));
+            client
+        })
+        .collect();
+    for n in 0..2_000 {
+        let (from, to) = (n % 24, (n * 7 + n / 24) % 24);
+        clients[from].say(&format!("ring{to}"), &format!("b{n}"));
+        clients[to].expect(&format!("<body>b{n}</body>"));
+    }
+    assert!(server.stats().guest_turns > 0, "{:?}", server.stats());
+    server.shutdown_blocking();
+}
+
 /// A client that does not wait for the answers: what follows its login is handled where it lives, in order.
 pub fn a_client_in_a_hurry(runtime: Runtime) {
     let server = builder(runtime).workers(4).start().expect("it starts");

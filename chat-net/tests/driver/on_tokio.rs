@@ -50,6 +50,11 @@ fn connections_move_home() {
 }
 
 #[test]
+fn mail_for_a_sleeper() {
+    moving::mail_for_a_sleeper(Runtime::Tokio);
+}
+
+#[test]
 fn a_client_in_a_hurry() {
     moving::a_client_in_a_hurry(Runtime::Tokio);
 }
