@@ -115,9 +115,11 @@ fn what_is_in_the_way_is_named() {
     let (code, said) = serve(&["store.url=postgres://chat:hunter2@db/chat"]);
     assert_eq!(code, Some(1));
     assert!(said.contains("PostgreSQL is not in this build yet") && !said.contains("hunter2"), "{said}");
-    let (code, said) = serve(&["store.url=memory:", "cluster.secret=0123456789abcdef"]);
-    assert_eq!(code, Some(1));
-    assert!(said.contains("clusters are not in this build yet"), "{said}");
+    for alone in ["cluster.secret=0123456789abcdef", "cluster.role=standby", "cluster.active_wanted=4"] {
+        let (code, said) = serve(&["store.url=memory:", alone]);
+        assert_eq!(code, Some(1), "{alone}");
+        assert!(said.contains("this build does not form clusters yet"), "{said}");
+    }
 }
 
 /// Runs the program in an empty directory.

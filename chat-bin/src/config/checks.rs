@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 use std::io;
 
+use chat_core::base::limits::CLUSTER_NODES_MAX;
+use chat_core::cluster::discovery::siblings;
+
 use super::layer::{Values, full_name};
 use super::origin::ConfigError;
 use super::sources::Sources;
 use super::suggest::did_you_mean;
 use super::table::{self, Setting};
-use super::typed::siblings;
 use super::types::StoreUrl;
 use super::view::View;
 
 /// Most sibling nodes that two numbers may span: a cluster has a handful, a larger span is a slip.
-pub const SIBLINGS_MAX: u64 = 256;
+pub const SIBLINGS_MAX: u64 = CLUSTER_NODES_MAX as u64;
 
 const LISTENERS: [&str; 6] =
     ["listen.c2s", "listen.c2s_tls", "listen.s2s", "listen.web", "listen.admin", "listen.cluster"];
@@ -30,6 +32,7 @@ pub(crate) struct Checked {
 pub(crate) fn check(values: &Values, sources: &Sources, broken: &BTreeSet<&'static str>) -> Checked {
     let mut rules = Rules { view: View { values, domain: None }, sources, broken, found: Checked::default() };
     rules.cluster();
+    rules.lists();
     rules.siblings();
     rules.listeners();
     let served = rules.view.texts("domains");
@@ -111,6 +114,15 @@ impl Rules<'_> {
         }
     }
 
+    fn lists(&mut self) {
+        for name in ["cluster.nodes", "memtabd.nodes"] {
+            let listed = self.view.nodes(name).len();
+            if listed > CLUSTER_NODES_MAX {
+                self.error(&[name], &format!("{listed} nodes are more than {CLUSTER_NODES_MAX}"));
+            }
+        }
+    }
+
     fn siblings(&mut self) {
         let Some(high) = self.view.int_or_none("memtabd.high_limit") else { return };
         let low = self.view.int("memtabd.low_limit");
@@ -122,9 +134,9 @@ impl Rules<'_> {
             return self.error(&names, &format!("{low} to {high} are more than {SIBLINGS_MAX} siblings"));
         }
         let [node] = self.view.nodes("node.name") else { return };
-        if siblings(node, low, high).is_none() {
-            let message =
-                format!("siblings need a host name whose first part ends in a number, not {}", node.host);
+        if siblings(&node.node, low, high).is_none() {
+            let host = node.node.host();
+            let message = format!("siblings need a host name whose first part ends in a number, not {host}");
             self.error(&["memtabd.high_limit", "node.name"], &message);
         }
     }

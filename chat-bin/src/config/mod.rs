@@ -39,7 +39,7 @@ pub use typed::{
     Auth, AuthMethod, Cluster, Config, DomainConfig, Durability, Effective, HttpAuth, Jwt, JwtKey, Listen,
     Log, LogFormat, Paths, Role, Store, TlsFiles,
 };
-pub use types::{Cidr, HttpUrl, NodeAddr, StoreUrl};
+pub use types::{Cidr, HttpUrl, StoreUrl};
 
 #[cfg(test)]
 mod tests;

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chat_core::base::limits::Limits;
+use chat_core::cluster::NodeName;
+use chat_core::cluster::discovery::{NodeAddr, siblings};
 
 use super::layer::{Values, full_name};
 use super::origin::Origin;
 use super::secret::Secret;
 use super::table::{self, Fallback, Scope};
-use super::types::{Cidr, HttpUrl, NodeAddr, StoreUrl};
+use super::types::{Cidr, HttpUrl, StoreUrl};
 use super::value::read_domain;
 use super::view::View;
 
@@ -21,7 +23,7 @@ pub struct Config {
     /// Domains served, at least one, in canonical form.
     pub domains: Vec<String>,
     /// This node's own name.
-    pub node: NodeAddr,
+    pub node: NodeName,
     /// Listen addresses.
     pub listen: Listen,
     /// The store.
@@ -95,7 +97,7 @@ pub struct Paths {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
     /// All members that are known from the configuration, this node perhaps among them: listed, or siblings
-    /// computed from the host name. Sorted, each once.
+    /// computed from the host name, of which this node is none. Sorted, each once.
     pub members: Vec<NodeAddr>,
     /// Name whose DNS records list members.
     pub dns: Option<String>,
@@ -241,7 +243,7 @@ impl Config {
         let of_domain =
             |d: &str| (d.to_owned(), DomainConfig::build(View { values: &values, domain: Some(d) }));
         Config {
-            node: view.nodes("node.name")[0].clone(),
+            node: view.nodes("node.name")[0].node.clone(),
             listen: Listen::build(view),
             store: Store {
                 url: view.store("store.url").clone(),
@@ -330,14 +332,15 @@ impl Listen {
 
 impl Cluster {
     fn build(view: View<'_>) -> Cluster {
-        let node = &view.nodes("node.name")[0];
+        let node = &view.nodes("node.name")[0].node;
         let low = view.int("memtabd.low_limit");
         let computed = view.int_or_none("memtabd.high_limit").and_then(|high| siblings(node, low, high));
+        let computed = computed.unwrap_or_default().into_iter().map(NodeAddr::from);
         let listed = view.nodes("cluster.nodes").iter().chain(view.nodes("memtabd.nodes")).cloned();
-        let mut members: Vec<NodeAddr> = listed.chain(computed.unwrap_or_default()).collect();
+        let mut members: Vec<NodeAddr> = listed.chain(computed).collect();
         // A member with a port sorts after the same one without; the port is worth keeping.
-        members.sort_by(|a, b| (&a.name, &a.host, b.port).cmp(&(&b.name, &b.host, a.port)));
-        members.dedup_by(|b, a| a.same_node(b));
+        members.sort_by(|a, b| (&a.node, b.port).cmp(&(&b.node, a.port)));
+        members.dedup_by(|b, a| a.node == b.node);
         Cluster {
             members,
             dns: view.text_or_none("cluster.dns").map(str::to_owned),
@@ -354,24 +357,13 @@ impl Cluster {
     pub fn is_on(&self) -> bool {
         !self.secrets.is_empty()
     }
-}
 
-/// The nodes whose host names differ from `node`'s only in the number at the end of the first part, from `low` to
-/// `high`; as many digits as `node` has if it has leading zeros. `None` without a number.
-pub(crate) fn siblings(node: &NodeAddr, low: u64, high: u64) -> Option<Vec<NodeAddr>> {
-    let (first, rest) = match node.host.split_once('.') {
-        Some((first, rest)) => (first, format!(".{rest}")),
-        None => (node.host.as_str(), String::new()),
-    };
-    let stem = first.trim_end_matches(|c: char| c.is_ascii_digit());
-    let digits = &first[stem.len()..];
-    // The stem of an IP address would be empty: it has no siblings by name.
-    if digits.is_empty() || stem.is_empty() {
-        return None;
+    /// Whether any setting would mean something to a cluster only.
+    pub fn is_asked_for(&self) -> bool {
+        let Cluster { members, dns, secrets, role, active_wanted } = self;
+        let named = !members.is_empty() || dns.is_some() || !secrets.is_empty();
+        named || *role != Role::Active || active_wanted.is_some()
     }
-    let width = if digits.starts_with('0') { digits.len() } else { 1 };
-    let host = |n: u64| format!("{stem}{n:0width$}{rest}");
-    Some((low..=high).map(|n| NodeAddr { name: node.name.clone(), host: host(n), port: None }).collect())
 }
 
 impl DomainConfig {

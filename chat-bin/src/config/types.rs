@@ -64,73 +64,6 @@ impl fmt::Display for Cidr {
     }
 }
 
-/// A node of a cluster, `name@host` or `name@host:port`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NodeAddr {
-    /// What stands before the `@`, `chat` as a rule.
-    pub name: String,
-    /// A host name, in lower case, or an IP address without brackets.
-    pub host: String,
-    /// The port of its cluster links, if it is not the usual one.
-    pub port: Option<u16>,
-}
-
-impl NodeAddr {
-    /// Reads `name@host`, with `:port` where `ports` allows one. `None` if it is not that.
-    pub fn parse(text: &str, ports: bool) -> Option<NodeAddr> {
-        let (name, rest) = text.split_once('@')?;
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(rest) => {
-                let (host, rest) = rest.split_once(']')?;
-                host.parse::<std::net::Ipv6Addr>().ok()?;
-                (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
-            }
-            None => match rest.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (rest, None),
-            },
-        };
-        let port = match port {
-            Some(p) if ports && p.bytes().all(|b| b.is_ascii_digit()) => {
-                Some(p.parse().ok().filter(|&p| p > 0)?)
-            }
-            Some(_) => return None,
-            None => None,
-        };
-        let letters = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        let named = !name.is_empty() && name.len() <= 64 && name.bytes().all(letters);
-        (named && (rest.starts_with('[') || is_dns_name(host))).then(|| NodeAddr {
-            name: name.to_owned(),
-            host: host.to_ascii_lowercase(),
-            port,
-        })
-    }
-
-    /// Whether both are the same node; ports are not part of its identity.
-    pub fn same_node(&self, other: &NodeAddr) -> bool {
-        self.name == other.name && self.host == other.host
-    }
-}
-
-/// Whether a text is a name that DNS can be asked for. Underscores pass: SRV names begin with them, and container
-/// tools put them into host names.
-pub fn is_dns_name(text: &str) -> bool {
-    let label = |l: &str| {
-        let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-        !l.is_empty() && l.len() <= 63 && l.bytes().all(inner) && !l.starts_with('-') && !l.ends_with('-')
-    };
-    text.len() <= 253 && text.split('.').all(label)
-}
-
-impl fmt::Display for NodeAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let v6 = self.host.contains(':');
-        let (open, close) = if v6 { ("[", "]") } else { ("", "") };
-        write!(f, "{}@{open}{}{close}", self.name, self.host)?;
-        self.port.map_or(Ok(()), |p| write!(f, ":{p}"))
-    }
-}
-
 /// Where users, rosters and waiting messages are kept.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
@@ -254,31 +187,6 @@ mod tests {
         assert!(!holds("192.0.2.7", "192.0.2.8"));
         for bad in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/+8", "10.0.0.0/", "example.org/8"] {
             assert!(Cidr::parse(bad).is_none(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn nodes_are_written_as_they_are_read() {
-        for good in ["chat@ch-prod-1.example.org", "chat@10.0.0.1", "chat@chat_1", "chat@[2001:db8::1]"] {
-            assert_eq!(NodeAddr::parse(good, false).unwrap().to_string(), good);
-        }
-        for good in ["chat@a.example:4370", "chat@[::1]:4370"] {
-            assert_eq!(NodeAddr::parse(good, true).unwrap().to_string(), good);
-            assert!(NodeAddr::parse(good, false).is_none());
-        }
-        for bad in [
-            "",
-            "chat",
-            "chat@",
-            "@a",
-            "chat@a..b",
-            "chat@-a",
-            "chat@a:0",
-            "chat@a:x",
-            "chat@a:99999",
-            "chat@[a]",
-        ] {
-            assert!(NodeAddr::parse(bad, true).is_none(), "{bad}");
         }
     }
 

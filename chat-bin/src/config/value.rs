@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chat_core::base::time::Span;
+use chat_core::cluster::discovery::NodeAddr;
 use chat_core::jid::prepare_domain;
 
 use super::secret::{MASK, Secret};
-use super::types::{Cidr, HttpUrl, NodeAddr, StoreUrl};
+use super::types::{Cidr, HttpUrl, StoreUrl};
 
 /// What a setting accepts.
 #[derive(Debug, Clone, Copy)]
@@ -235,7 +236,7 @@ impl Kind {
             Kind::Path => some(
                 Some(text()?).filter(|s| !s.is_empty() && !s.contains('\0')).map(|s| Value::Path(s.into())),
             ),
-            Kind::Node => some(NodeAddr::parse(text()?, false).map(|n| Value::Nodes(vec![n]))),
+            Kind::Node => some(read_node(text()?, false).map(|n| Value::Nodes(vec![n]))),
             Kind::Store => StoreUrl::parse(text()?).map(Value::Store).map_err(Bad::Expected),
             Kind::HttpUrl => some(HttpUrl::parse(text()?).map(Value::HttpUrl)),
             Kind::Secret => {
@@ -276,9 +277,7 @@ impl Kind {
             }
             Kind::Addresses => each(&items, |s| s.parse().ok()).map(Value::Addresses),
             Kind::Blocks => each(&items, Cidr::parse).map(|v| Value::Blocks(once(v))),
-            Kind::Nodes { ports } => {
-                each(&items, |s| NodeAddr::parse(s, *ports)).map(|v| Value::Nodes(once(v)))
-            }
+            Kind::Nodes { ports } => each(&items, |s| read_node(s, *ports)).map(|v| Value::Nodes(once(v))),
             Kind::Secrets => {
                 let sound = (1..=2).contains(&items.len()) && items.iter().all(|s| s.len() >= 16);
                 let secrets = || Value::Secrets(items.iter().map(|s| Secret::new(*s)).collect());
@@ -294,6 +293,10 @@ enum Bad {
     Value,
     Item(String),
     Expected(&'static str),
+}
+
+fn read_node(text: &str, ports: bool) -> Option<NodeAddr> {
+    NodeAddr::parse(text).ok().filter(|n| ports || n.port.is_none())
 }
 
 fn each<T>(items: &[&str], read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, Bad> {

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chat_core::base::time::Span;
+use chat_core::cluster::discovery::NodeAddr;
 
 use super::layer::{Given, Values};
 use super::secret::Secret;
-use super::types::{Cidr, HttpUrl, NodeAddr, StoreUrl};
+use super::types::{Cidr, HttpUrl, StoreUrl};
 use super::value::Value;
 
 /// A look at the values from the node (`domain` is `None`) or from one domain. A name that is not in the table, or

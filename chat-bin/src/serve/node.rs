@@ -150,9 +150,9 @@ fn trusted_proxies(config: &Config) -> Result<TrustedProxies, Failure> {
 
 /// What the configuration can say and this build cannot do: better refused than forgotten.
 fn refuse_what_is_missing(config: &Config) -> Result<(), Failure> {
-    if config.cluster.is_on() || !config.cluster.members.is_empty() {
+    if config.cluster.is_asked_for() {
         return Err(Failure::new(
-            "clusters are not in this build yet: leave the settings cluster.* and memtabd.* out",
+            "this build does not form clusters yet: leave the settings cluster.* and memtabd.* out",
         ));
     }
     let listen = &config.listen;

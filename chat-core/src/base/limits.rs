@@ -41,6 +41,12 @@ pub const LINK_CLUSTER_NAME_BYTES_MAX: usize = 255;
 /// Bytes of a cluster secret at least: 128 bits, if they are random.
 pub const LINK_SECRET_BYTES_MIN: usize = 16;
 
+/// Nodes that one node lists, hears of, or finds in DNS, of each so many. Each pair of nodes has a link, so a cluster of
+/// more would keep itself busy; it is also the most siblings that two numbers may span.
+pub const CLUSTER_NODES_MAX: usize = 256;
+/// Addresses of one node that are dialled. A host has one or two, of IPv4 and IPv6; a few more while it moves.
+pub const CLUSTER_ADDRESSES_PER_NODE_MAX: usize = 8;
+
 /// The limits of one engine, or of one of its domains. Those for a whole worker are read from the engine's only: what
 /// holds before anybody has logged in (`stanza_bytes_unauthenticated_max`, `negotiation_timeout`), and what guards the
 /// worker's memory while the store is slow or strangers are written to (`loading_*_max`, `storing_bytes_max`,

@@ -1,7 +1,7 @@
 //! The cluster: how nodes find each other, trust each other, know who is alive, and know who is where.
 //!
-//! Owns: the names of nodes and their lives ([`identity`]), what nodes say to each other as bytes
-//! ([`wire`]), and how they come to believe each other ([`handshake`]).
+//! Owns: the names of nodes and their lives ([`identity`]), whom to dial ([`discovery`]), what nodes say to each other
+//! as bytes ([`wire`]), and how they come to believe each other ([`handshake`]).
 //! In: settings, time, randomness, answers of DNS, and bytes that links carried, all as arguments. Out: what is to be
 //! asked, dialled, sent, and believed, as values.
 //!
@@ -17,6 +17,7 @@
 //! Not here: sockets, TLS and DNS queries (`chat-net`), what a worker does with a stanza that came from another node
 //! (`engine`), where the settings come from (`chat-bin`).
 
+pub mod discovery;
 pub mod handshake;
 pub mod identity;
 pub mod wire;

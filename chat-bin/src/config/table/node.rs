@@ -1,6 +1,6 @@
 //! Every section except `[limits]`.
 
-use crate::config::types::is_dns_name;
+use chat_core::cluster::identity::is_host_name;
 
 use super::{Fallback, Kind, Scope, Setting};
 
@@ -33,7 +33,7 @@ fn is_log_level(text: &str) -> bool {
 
 /// A machine may have a name that no other could look up; then it is at least this one.
 fn own_name(host: &str) -> String {
-    format!("chat@{}", if is_dns_name(host) { host } else { "localhost" })
+    format!("chat@{}", if is_host_name(host) { host } else { "localhost" })
 }
 
 pub(super) const SETTINGS: &[Setting] = &[
@@ -251,7 +251,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "cluster.dns",
-        Kind::Text { expected: "a host name", accepts: is_dns_name },
+        Kind::Text { expected: "a host name", accepts: is_host_name },
         Fallback::Nothing,
         "Name whose A, AAAA or SRV records list the members.",
     ),

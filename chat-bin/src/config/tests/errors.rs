@@ -205,7 +205,7 @@ fn siblings_need_numbers() {
     let members = |m: Machine| m.config().cluster.members.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(
         members(cluster("ch-prod-3.fqdn", "1", "4")),
-        ["chat@ch-prod-1.fqdn", "chat@ch-prod-2.fqdn", "chat@ch-prod-3.fqdn", "chat@ch-prod-4.fqdn"]
+        ["chat@ch-prod-1.fqdn", "chat@ch-prod-2.fqdn", "chat@ch-prod-4.fqdn"]
     );
     assert_eq!(members(cluster("n08", "9", "10")), ["chat@n09", "chat@n10"]);
     assert_eq!(
@@ -221,6 +221,11 @@ fn siblings_need_numbers() {
     assert_eq!(
         cluster("n1", "5", "4").errors(),
         ["environment MEMTABD_HIGH_LIMIT: memtabd.high_limit: 4 is less than memtabd.low_limit, 5"]
+    );
+    let many: Vec<String> = (0..257).map(|i| format!("chat@a{i}")).collect();
+    assert_eq!(
+        cluster("n1", "0", "1").env("MEMTABD_NODES", &many.join(":")).errors(),
+        ["environment MEMTABD_NODES: memtabd.nodes: 257 nodes are more than 256"]
     );
     assert_eq!(
         cluster("n1", "0", "256").errors(),

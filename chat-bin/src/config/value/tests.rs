@@ -123,3 +123,28 @@ fn files_have_types() {
     assert_eq!(read(Kind::Path, Raw::Other("a table")).unwrap_err(), "expected a path, not a table");
     assert_eq!(read(Kind::Domains, list(&["a.example"])).as_deref(), Ok("a.example"));
 }
+
+#[test]
+fn nodes_are_written_as_they_are_read() {
+    for good in ["chat@ch-prod-1.example.org", "chat@10.0.0.1", "chat@chat_1", "chat@[2001:db8::1]"] {
+        assert_eq!(read_node(good, false).unwrap().to_string(), good);
+    }
+    for good in ["chat@a.example:4370", "chat@[::1]:4370"] {
+        assert_eq!(read_node(good, true).unwrap().to_string(), good);
+        assert!(read_node(good, false).is_none());
+    }
+    for bad in [
+        "",
+        "chat",
+        "chat@",
+        "@a",
+        "chat@a..b",
+        "chat@-a",
+        "chat@a:0",
+        "chat@a:x",
+        "chat@a:99999",
+        "chat@[a]",
+    ] {
+        assert!(read_node(bad, true).is_none(), "{bad}");
+    }
+}
