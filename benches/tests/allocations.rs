@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chat_bench::net::client_config;
 use chat_core::base::{Limits, Span};
 use chat_core::effect::{AccountDone, AccountOp};
 use chat_core::sasl::Mechanism;
@@ -20,10 +21,7 @@ use chat_micro::meter::{self, Mark, Meter, aside};
 use chat_net::auth::{AccountAnswer, Authenticator};
 use chat_net::server::{Domain, Listener, Server, ServerHandle};
 use chat_net::tls::{Tls, TlsConfig, self_signed};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -233,55 +231,10 @@ async fn connect(way: Way, server: &ServerHandle) -> Box<dyn Wire> {
         Way::Memory => Box::new(server.connect_memory().expect("it runs")),
         Way::Tcp => Box::new(tcp(Listener::Clients).await),
         Way::Tls => {
-            let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-                .with_safe_default_protocol_versions()
-                .expect("versions")
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Trusting))
-                .with_no_client_auth();
             let name = ServerName::try_from("localhost").expect("a name");
             let stream = tcp(Listener::ClientsTls).await;
-            Box::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake"))
+            Box::new(TlsConnector::from(client_config()).connect(name, stream).await.expect("a handshake"))
         }
-    }
-}
-
-/// Believes every certificate.
-#[derive(Debug)]
-struct Trusting;
-
-impl ServerCertVerifier for Trusting {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 
