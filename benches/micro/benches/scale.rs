@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 use chat_micro::crew::{Crew, Partner};
-use chat_micro::rig::Rig;
+use chat_micro::rig::{Rig, name, neighbours};
 
 /// Sessions of the small run, to which the large one is compared.
 const FEW: usize = 1_000;
@@ -16,7 +16,8 @@ const FEW: usize = 1_000;
 const MESSAGES: usize = 1_000_000;
 /// Seconds that workers are timed for.
 const SECONDS: u64 = 3;
-/// Runs of which the median counts.
+/// How often each is timed. Of a thread's own time the best run counts, as all that disturbs it adds to it; of the rates
+/// of workers the median, as they depend on each other's luck.
 const RUNS: usize = 5;
 
 fn main() {
@@ -103,17 +104,6 @@ fn workers() {
 /// A hundred bytes, as in the other comparisons.
 const BODY: &str =
     "Parting is such sweet sorrow that I shall say good night till it be morrow, sleep dwell upon thine";
-
-fn name(i: usize) -> String {
-    format!("user-{i:07}")
-}
-
-/// Ten neighbours: everybody is in the rosters of those in whose rosters they are.
-fn neighbours(user: &str) -> Vec<String> {
-    let i: usize = user.trim_start_matches("user-").parse().expect("a number");
-    let group = i / 11 * 11;
-    (group..group + 11).filter(|n| *n != i).map(name).collect()
-}
 
 /// Bytes of memory that this process has now.
 fn resident() -> u64 {

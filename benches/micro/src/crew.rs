@@ -14,6 +14,7 @@ use chat_core::effect::{Batch, Output};
 use chat_core::engine::{Engine, Input};
 
 use crate::rig::{Rig, conn};
+use crate::work::message;
 
 /// Messages that a worker takes from its clients in one turn.
 const TURN: usize = 64;
@@ -70,13 +71,10 @@ impl Crew {
         for worker in 0..usize::from(workers) {
             let other = (worker + usize::from(partner == Partner::Other)) % usize::from(workers);
             let (senders, recipients) = (&homes[worker][..pairs], &homes[other][pairs..]);
-            let load = senders.iter().zip(recipients).map(|((sender, _), (_, to))| {
-                let body = "x".repeat(100);
-                let xml = format!(
-                    "<message to='{to}@localhost/desk' type='chat' id='m'><body>{body}</body></message>"
-                );
-                (conn(*sender), xml)
-            });
+            let load = senders
+                .iter()
+                .zip(recipients)
+                .map(|((sender, _), (_, to))| (conn(*sender), message(&format!("{to}@localhost/desk"), 100)));
             loads.push(load.collect::<Vec<_>>());
         }
         let (engines, now) = rig.into_engines();

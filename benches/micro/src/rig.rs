@@ -235,6 +235,18 @@ pub fn conn(c: usize) -> ConnId {
     ConnId(Key { index: c as u32, generation: 1 })
 }
 
+/// The name of one of many users: of the same length for up to a million of them.
+pub fn name(i: usize) -> String {
+    format!("user-{i:06}")
+}
+
+/// Ten neighbours of a user who has such a name: everybody is in the rosters of those in whose rosters they are.
+pub fn neighbours(user: &str) -> Vec<String> {
+    let i: usize = user.trim_start_matches("user-").parse().expect("a number");
+    let group = i / 11 * 11;
+    (group..group + 11).filter(|n| *n != i).map(name).collect()
+}
+
 /// A stored roster in which everybody sees everybody.
 fn packed(contacts: &[String]) -> Arc<[u8]> {
     let max = RosterMax { items: u32::MAX, requests: 0, bytes: u32::MAX };

@@ -3,7 +3,7 @@
 use chat_core::base::Span;
 
 use chat_micro::meter::Mark;
-use chat_micro::rig::Rig;
+use chat_micro::rig::{Rig, name, neighbours};
 use chat_micro::work::message;
 
 const SESSIONS: usize = 10_000;
@@ -31,17 +31,6 @@ fn bytes_per_session(what: &str, roster: fn(&str) -> Vec<String>, managed: bool)
     let (asked, heap) = (mark.held() / SESSIONS as i64, mark.heap() / SESSIONS as i64);
     println!("{what}: {asked} bytes for each session, {heap} with what the allocator adds");
     heap
-}
-
-fn name(i: usize) -> String {
-    format!("user-{i:06}")
-}
-
-/// Ten neighbours: everybody is in the rosters of those in whose rosters they are.
-fn neighbours(user: &str) -> Vec<String> {
-    let i: usize = user.trim_start_matches("user-").parse().expect("a number");
-    let group = i / 11 * 11;
-    (group..group + 11).filter(|n| *n != i).map(name).collect()
 }
 
 // The budgets are 2 KiB without and 3 KiB with a roster; what the driver takes for a connection comes on top.
