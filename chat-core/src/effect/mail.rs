@@ -77,8 +77,8 @@ pub enum Mail {
     Settled(SettleTo),
 }
 
-/// What one worker has to tell another, in order. One batch holds all of a turn, its text in one buffer, and is used again and again ([`Engine::reuse`](crate::engine::Engine::reuse)): a message to another worker
-/// allocates nothing.
+/// What one worker has to tell another, in order. One batch holds all of a turn, its text in one buffer, and is used
+/// again and again ([`Engine::reuse`](crate::engine::Engine::reuse)): a message to another worker allocates nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     letters: Vec<Letter>,

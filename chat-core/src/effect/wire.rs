@@ -111,6 +111,11 @@ impl fmt::Write for WireSink<'_> {
     }
 }
 
+/// The outbox of a connection, if it is open.
+fn find(table: &mut Shelves<Option<Wire>>, conn: ConnId) -> Option<&mut Wire> {
+    table.get_mut(conn.0.index as usize)?.as_mut().filter(|w| w.generation == conn.0.generation)
+}
+
 impl Wires {
     /// No outbox yet; each may hold `bytes_max` bytes unless [`Wires::allow`] says otherwise.
     pub fn new(bytes_max: u32) -> Self {
@@ -157,7 +162,7 @@ impl Wires {
 
     /// How many bytes an outbox may hold from now on.
     pub fn allow(&mut self, conn: ConnId, bytes_max: u32) {
-        if let Some(wire) = self.get(conn) {
+        if let Some(wire) = self.wire_mut(conn) {
             wire.max = bytes_max;
         }
     }
@@ -165,7 +170,7 @@ impl Wires {
     /// The end of an outbox, with whatever is in it. Returns the promised stanzas that were not wholly written, in
     /// order, each whole.
     pub fn close(&mut self, conn: ConnId) -> Vec<(Promise, Vec<u8>)> {
-        let Some(wire) = self.get(conn) else { return Vec::new() };
+        let Some(wire) = self.wire_mut(conn) else { return Vec::new() };
         let marks = std::mem::take(&mut wire.marks);
         let (mut out, base) = (std::mem::take(&mut wire.out), wire.base);
         let lost = marks
@@ -181,23 +186,23 @@ impl Wires {
         lost
     }
 
-    fn get(&mut self, conn: ConnId) -> Option<&mut Wire> {
-        self.table.get_mut(conn.0.index as usize)?.as_mut().filter(|w| w.generation == conn.0.generation)
+    fn wire(&self, conn: ConnId) -> Option<&Wire> {
+        self.table.get(conn.0.index as usize)?.as_ref().filter(|w| w.generation == conn.0.generation)
+    }
+
+    fn wire_mut(&mut self, conn: ConnId) -> Option<&mut Wire> {
+        find(&mut self.table, conn)
     }
 
     /// Bytes that wait to be sent.
     pub fn len(&self, conn: ConnId) -> usize {
-        self.table
-            .get(conn.0.index as usize)
-            .and_then(Option::as_ref)
-            .filter(|w| w.generation == conn.0.generation)
-            .map_or(0, Wire::unsent)
+        self.wire(conn).map_or(0, Wire::unsent)
     }
 
     /// Writes what was within another limit already: the queue of a session that goes on here (XEP-0198 §5). It does
     /// not count as unread until all of it has been sent.
     pub fn write_beyond(&mut self, conn: ConnId, bytes: &[u8]) {
-        if let Some(wire) = self.get(conn) {
+        if let Some(wire) = self.wire_mut(conn) {
             wire.extra += bytes.len();
         }
         self.write(conn, bytes);
@@ -205,11 +210,7 @@ impl Wires {
 
     /// Bytes that wait to be sent, and bytes sent since the connection began.
     pub fn progress(&self, conn: ConnId) -> (usize, u64) {
-        self.table
-            .get(conn.0.index as usize)
-            .and_then(Option::as_ref)
-            .filter(|w| w.generation == conn.0.generation)
-            .map_or((0, 0), |w| (w.unsent(), w.sent))
+        self.wire(conn).map_or((0, 0), |w| (w.unsent(), w.sent))
     }
 
     /// Whether nothing waits to be sent on any connection.
@@ -222,10 +223,7 @@ impl Wires {
     pub fn sink(&mut self, conn: ConnId) -> WireSink<'_> {
         let Wires { table, pools, dirty, overflowed, .. } = self;
         let pool = &mut pools.chunks;
-        let wire = table
-            .get_mut(conn.0.index as usize)
-            .and_then(Option::as_mut)
-            .filter(|w| w.generation == conn.0.generation && w.then.is_none());
+        let wire = find(table, conn).filter(|w| w.then.is_none());
         let Some(wire) = wire else { return WireSink { out: None, pool } };
         if !wire.dirty {
             wire.dirty = true;
@@ -255,10 +253,10 @@ impl Wires {
     /// Writes a stanza; somebody waits until it has been sent. Returns false, and does nothing, if it cannot be
     /// written.
     pub fn promise(&mut self, conn: ConnId, stanza: &[u8], promise: Promise) -> bool {
-        let Some(wire) = self.get(conn) else { return false };
+        let Some(wire) = self.wire_mut(conn) else { return false };
         let start = wire.base + wire.out.len() as u64;
         self.write(conn, stanza);
-        let Some(wire) = self.get(conn) else { return false };
+        let Some(wire) = self.wire_mut(conn) else { return false };
         let end = wire.base + wire.out.len() as u64;
         if end > start {
             let Wires { table, marks, .. } = self;
@@ -271,16 +269,13 @@ impl Wires {
 
     /// Whether a message is promised on this connection and not wholly written.
     pub fn is_promised(&self, conn: ConnId, id: MsgId) -> bool {
-        self.table
-            .get(conn.0.index as usize)
-            .and_then(Option::as_ref)
-            .is_some_and(|w| w.generation == conn.0.generation && w.marks.iter().any(|m| m.promise.id == id))
+        self.wire(conn).is_some_and(|w| w.marks.iter().any(|m| m.promise.id == id))
     }
 
     /// A promise takes too long: it is from now on that of a row of the spool. Returns who waited, and the stanza;
     /// `None` if it is written or has a row already.
     pub fn to_row(&mut self, conn: ConnId, id: MsgId) -> Option<(Promise, Vec<u8>)> {
-        let wire = self.get(conn)?;
+        let wire = self.wire_mut(conn)?;
         let base = wire.base;
         let mark = wire.marks.iter_mut().find(|m| m.promise.id == id && !m.promise.row)?;
         let before = mark.promise;
@@ -295,7 +290,7 @@ impl Wires {
     /// Nothing more is written; when the outbox is empty, this happens. A later wish replaces an earlier one only
     /// if it is to close.
     pub fn then(&mut self, conn: ConnId, then: Then, outputs: &mut VecDeque<Output>) {
-        let Some(wire) = self.get(conn) else { return };
+        let Some(wire) = self.wire_mut(conn) else { return };
         if wire.then.is_some() && then != Then::Close {
             return;
         }
@@ -305,14 +300,11 @@ impl Wires {
 
     /// Whether the connection is about to close, to begin TLS or to move.
     pub fn is_ending(&self, conn: ConnId) -> bool {
-        self.table
-            .get(conn.0.index as usize)
-            .and_then(Option::as_ref)
-            .is_none_or(|w| w.generation != conn.0.generation || w.then.is_some())
+        self.wire(conn).is_none_or(|w| w.then.is_some())
     }
 
     fn settle_then(&mut self, conn: ConnId, outputs: &mut VecDeque<Output>) {
-        let Some(wire) = self.get(conn) else { return };
+        let Some(wire) = self.wire_mut(conn) else { return };
         if wire.unsent() > 0 {
             return;
         }
@@ -335,7 +327,7 @@ impl Wires {
 
     /// Gives up on what is unsent: the connection closes now.
     pub fn abort(&mut self, conn: ConnId, outputs: &mut VecDeque<Output>) -> Vec<(Promise, Vec<u8>)> {
-        if self.get(conn).is_none() {
+        if self.wire(conn).is_none() {
             return Vec::new();
         }
         outputs.push_back(Output::Close { conn });
@@ -345,7 +337,7 @@ impl Wires {
     /// The next connection that has something to send; each once per turn.
     pub fn poll_dirty(&mut self) -> Option<ConnId> {
         while let Some(conn) = self.dirty.pop_front() {
-            if let Some(wire) = self.get(conn) {
+            if let Some(wire) = self.wire_mut(conn) {
                 wire.dirty = false;
                 if wire.unsent() > 0 {
                     return Some(conn);
@@ -357,10 +349,7 @@ impl Wires {
 
     /// The unsent bytes of a connection, from the first.
     pub fn outgoing<'a>(&'a self, conn: ConnId, out: &mut [&'a [u8]]) -> usize {
-        match self.table.get(conn.0.index as usize).and_then(Option::as_ref) {
-            Some(wire) if wire.generation == conn.0.generation => wire.out.slices_from(wire.skip(), out),
-            _ => 0,
-        }
+        self.wire(conn).map_or(0, |w| w.out.slices_from(w.skip(), out))
     }
 
     /// `n` bytes have been sent. `written` gets the promises that this fulfils.
@@ -372,11 +361,7 @@ impl Wires {
         mut written: impl FnMut(Promise),
     ) {
         let Wires { table, pools, marks, .. } = self;
-        let wire = table
-            .get_mut(conn.0.index as usize)
-            .and_then(Option::as_mut)
-            .filter(|w| w.generation == conn.0.generation);
-        let Some(wire) = wire else { return };
+        let Some(wire) = find(table, conn) else { return };
         wire.sent += n.min(wire.unsent()) as u64;
         while wire.marks.front().is_some_and(|m| m.end <= wire.sent) {
             if let Some(mark) = wire.marks.pop_front(marks) {
