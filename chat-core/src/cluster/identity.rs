@@ -1,9 +1,9 @@
 //! Who a node is: its name, which of its lives this is, and which start of the process.
 
 use crate::base::{Rng, Utc};
+use core::net::{IpAddr, Ipv6Addr};
 use smol_str::SmolStr;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// Bytes of what stands before the `@`. It is `chat` as a rule; 64 leaves room for a name with a site and a purpose.

@@ -1,6 +1,6 @@
 //! What the engine wants done.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::sync::Arc;
 
 use super::{AccountOp, Batch, StoreError, StoreOp};

@@ -1,6 +1,6 @@
 //! Connections: accepted, read, timed, lost.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::Engine;
 use crate::base::ConnId;

@@ -1,6 +1,6 @@
 //! The engine's face: its inputs and outputs.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::{ConnId, RequestId, WorkerId};

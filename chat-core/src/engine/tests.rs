@@ -1,6 +1,6 @@
 //! What scripts cannot say: sizes, stale ids, answers nobody waits for.
 
-use std::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::*;

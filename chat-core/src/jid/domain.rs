@@ -1,7 +1,7 @@
 //! The domainpart (RFC 7622 §3.2): a host name, an IPv4 address, or an IPv6 address in brackets.
 
+use core::net::Ipv6Addr;
 use std::borrow::Cow;
-use std::net::Ipv6Addr;
 
 use idna::uts46::{AsciiDenyList, ErrorPolicy, Hyphens, ProcessingSuccess, Uts46};
 

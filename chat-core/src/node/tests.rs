@@ -1,6 +1,6 @@
 //! A node of several workers looks like one.
 
-use std::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr};
 
 use super::Node;
 use crate::base::{ConnId, HashKey, Key, Mono, Now, Span, Utc};

@@ -1,6 +1,6 @@
 //! What moves when a connection moves to its user's home worker.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use smol_str::SmolStr;
 

@@ -24,7 +24,7 @@ pub use negotiate::{Ask, end, fail, on_element, on_header, on_secured, refuse_bi
 pub use sasl::{ask_delayed, on_account_answer};
 pub use sm::{Sm, TooHigh};
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use smol_str::SmolStr;
 

@@ -1,6 +1,6 @@
 //! SASL on a client stream (RFC 6120 §6).
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::negotiate::{Ask, domain, offered, restart};
 use super::{Identity, Phase, Session};

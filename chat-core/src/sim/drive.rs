@@ -1,6 +1,6 @@
 //! The driver of the simulated node: its inputs, its outputs, and the faults of what it stands on.
 
-use std::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::auth::DOMAIN;

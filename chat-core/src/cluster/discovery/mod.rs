@@ -40,11 +40,11 @@ pub use peers::Peer;
 use crate::base::limits::{CLUSTER_ADDRESSES_PER_NODE_MAX, CLUSTER_NODES_MAX};
 use crate::base::{Mono, Now, RequestId, Rng, Span};
 use crate::cluster::identity::NodeName;
+use core::net::SocketAddr;
 use names::Names;
 use peers::Peers;
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 
 /// How long a node that is on no list is dialled after the last peer spoke of it. A day, so that halves of a cluster
 /// that were apart for a night find each other although those who introduced them are gone.

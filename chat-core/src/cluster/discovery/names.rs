@@ -3,9 +3,9 @@
 use super::Output;
 use crate::base::limits::CLUSTER_NODES_MAX;
 use crate::base::{Key, Mono, Pending, RequestId, Rng, Slots, Span, TimerId, Timers};
+use core::net::IpAddr;
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
 
 /// How long the driver may take to answer; then the query counts as failed. Resolvers give up after 5 s or 10 s.
 const ANSWER_TIMEOUT: Span = Span::secs(15);

@@ -4,8 +4,8 @@ use super::names::{Names, Query};
 use super::{Learned, Output, Settings};
 use crate::base::limits::{CLUSTER_ADDRESSES_PER_NODE_MAX, CLUSTER_NODES_MAX};
 use crate::cluster::identity::NodeName;
+use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
 
 /// Somebody to dial.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

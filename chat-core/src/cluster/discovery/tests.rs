@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::base::Utc;
+use core::net::IpAddr;
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 use proptest::strategy::Strategy;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 /// Discovery with a clock and a DNS.
 struct World {
