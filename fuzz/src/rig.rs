@@ -346,7 +346,7 @@ impl Rig {
             Output::Reading { conn, on } => self.find(worker, conn).reading = on,
             Output::StartTls { conn } => self.find(worker, conn).secures = true,
             Output::HandOver { conn, worker: to } => {
-                let state = self.engines[worker].take(conn);
+                let state = self.engines[worker].take(conn).expect("nothing came between");
                 self.find(worker, conn).gone = true;
                 let id = self.new_id();
                 let to = usize::from(to.0);

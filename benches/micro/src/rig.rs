@@ -197,7 +197,7 @@ impl Rig {
                 self.engines[worker].handle(self.now, Input::Account { id, result });
             }
             Output::HandOver { conn, worker: home } => {
-                let state = self.engines[worker].take(conn);
+                let state = self.engines[worker].take(conn).expect("nothing came between");
                 self.peers[conn.0.index as usize].worker = home.0;
                 self.engines[usize::from(home.0)].handle(self.now, Input::Adopt { conn, state });
             }

@@ -303,6 +303,11 @@ impl Wires {
         self.wire(conn).is_none_or(|w| w.then.is_some())
     }
 
+    /// Whether it has no outbox: it was closed, or taken away, or never was.
+    pub fn is_closed(&self, conn: ConnId) -> bool {
+        self.wire(conn).is_none()
+    }
+
     fn settle_then(&mut self, conn: ConnId, outputs: &mut VecDeque<Output>) {
         let Some(wire) = self.wire_mut(conn) else { return };
         if wire.unsent() > 0 {

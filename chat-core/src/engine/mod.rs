@@ -175,14 +175,16 @@ impl Engine {
         self.finish();
     }
 
-    /// What is known of a connection that moves ([`Output::HandOver`]); it is forgotten here.
-    ///
-    /// # Panics
-    /// If no such output came out for this connection.
-    pub fn take(&mut self, conn: ConnId) -> Box<HandOver> {
-        let mut session = self.sessions.remove(conn).expect("only a connection handed over is taken");
+    /// What is known of a connection that moves ([`Output::HandOver`]); it is forgotten here. `None` for any other, and
+    /// for one that was lost since, because it broke ([`Input::Closed`]) or the driver took too long: then there is
+    /// nothing to move, and the driver closes it.
+    pub fn take(&mut self, conn: ConnId) -> Option<Box<HandOver>> {
+        self.sessions
+            .get_mut(conn)
+            .filter(|session| session.holds.moving && self.cx.wires.is_closed(conn))?;
+        let mut session = self.sessions.remove(conn)?;
         session.disarm(&mut self.cx);
-        HandOver::pack(*session, self.cx.wires.pool())
+        Some(HandOver::pack(*session, self.cx.wires.pool()))
     }
 
     /// A batch that another worker has read ([`Output::Mail`]) is filled again: so mail needs no memory of its own.

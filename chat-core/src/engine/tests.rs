@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::base::{HashKey, Key, RequestId, Span, Utc, WorkerId};
-use crate::effect::{AccountError, Domain, Promise, SettleTo, StoreDone, Wires};
-use crate::sasl::Mechanism;
+use crate::effect::{AccountDone, AccountError, Domain, Promise, SettleTo, StoreDone, Wires};
+use crate::sasl::{Mechanism, payload};
 use crate::session::{Listener, Session};
 use crate::user::{Resource, User};
 
@@ -104,6 +104,50 @@ fn a_promise_cut_in_the_middle_comes_back_whole() {
     assert_eq!(lost.len(), 1);
     assert_eq!((lost[0].0.id, &lost[0].1[..]), (crate::base::MsgId(2), &b"<second/>"[..]));
     assert_eq!(wires.pool().lent(), 0);
+}
+
+/// A client logs in at worker 0 of two, and its home is worker 1; what it was told has been sent.
+fn logs_in_elsewhere(engine: &mut Engine, conn: ConnId) {
+    let user = ["a", "b", "c", "d", "e", "f", "g"]
+        .map(|name| format!("{name}@localhost"))
+        .into_iter()
+        .find(|user| engine.settings().home(user) == WorkerId(1))
+        .expect("one of them lives there");
+    engine.handle(at(1), Input::Accepted { conn, listener: Listener::Clients, peer: PEER });
+    let plain = payload::encode(format!("\0{}\0p", user.trim_end_matches("@localhost")).as_bytes());
+    let text = format!(
+        "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
+         xmlns:stream='http://etherx.jabber.org/streams'>\
+         <auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>"
+    );
+    engine.handle(at(1), Input::Received { conn, bytes: text.as_bytes() });
+    while let Some(output) = engine.poll_output() {
+        if let Output::Account { id, .. } = output {
+            engine.handle(at(1), Input::Account { id, result: Ok(AccountDone::Accepted) });
+        }
+    }
+    assert!(engine.take(conn).is_none(), "what it was told has not been sent");
+    engine.sent(at(1), conn, usize::MAX);
+}
+
+#[test]
+fn a_connection_that_broke_on_its_way_is_not_taken() {
+    let domain = Domain { plaintext: true, ..Domain::new("localhost") };
+    let mut settings = Settings::new(vec![domain], HashKey { k0: 1, k1: 2 }, [3; 16]);
+    settings.workers = 2;
+    let mut engine = Engine::new(settings, [4; 32], Vec::new());
+    for broken in [false, true] {
+        let conn = conn(0, 1 + u32::from(broken));
+        logs_in_elsewhere(&mut engine, conn);
+        if broken {
+            engine.handle(at(1), Input::Closed { conn });
+        }
+        let moves = engine.poll_output();
+        assert!(matches!(moves, Some(Output::HandOver { conn: c, worker: WorkerId(1) }) if c == conn));
+        assert_eq!(engine.take(conn).is_some(), !broken);
+        assert!(engine.take(conn).is_none() && engine.poll_output().is_none());
+        assert_eq!(engine.census(), Census::default());
+    }
 }
 
 #[test]

@@ -169,7 +169,12 @@ impl Node {
     }
 
     fn hand_over(&mut self, now: Now, from: WorkerId, conn: ConnId, to: WorkerId) {
-        let state = self.engines[usize::from(from.0)].take(conn);
+        let Some(state) = self.engines[usize::from(from.0)].take(conn) else {
+            if let Some(conn) = self.conns.close(from, conn) {
+                self.outputs.push_back(Output::Close { conn });
+            }
+            return;
+        };
         let Some((outer, inner)) = self.conns.move_to(from, conn, to) else { return };
         // The old worker stopped reading; the new one has said nothing yet.
         self.outputs.push_back(Output::Reading { conn: outer, on: true });

@@ -365,7 +365,7 @@ impl Stage {
                     self.engines[usize::from(to.0)].handle(self.now, Input::Mail { from, batch: &mut batch });
                 }
                 Output::HandOver { conn, worker: to } => {
-                    let state = self.engines[worker].take(conn);
+                    let state = self.engines[worker].take(conn).expect("nothing came between");
                     let to = usize::from(to.0);
                     if let Some(client) =
                         self.clients.values_mut().find(|c| c.conn == conn && c.worker == worker)

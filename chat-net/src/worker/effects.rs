@@ -55,7 +55,7 @@ impl Worker {
     fn hand_over(&mut self, id: ConnId, worker: WorkerId) {
         // It may have broken since the engine decided; then the engine has been told and knows it no more.
         let Some(conn) = self.conns.remove(id.0) else { return };
-        let state = self.engine.take(id);
+        let Some(state) = self.engine.take(id) else { return };
         match conn.socket.detach() {
             Ok(socket) => {
                 self.shared.counters[usize::from(self.id.0)].moved.fetch_add(1, Ordering::Relaxed);
