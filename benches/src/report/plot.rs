@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::ops::Range;
 
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 use serde::Deserialize;
 
@@ -65,7 +66,15 @@ pub fn latency(runs: &[Run]) -> Option<String> {
     let high = all().map(|p| p.0).fold(low, f64::max);
     let top = all().map(|p| p.1).fold(0.0, f64::max);
     let mut svg = String::new();
-    draw_latency(&mut svg, &curves, low / 1.2..high * 1.2, 0.0..top * 1.05).ok()?;
+    let look = Look {
+        x_desc: "latency",
+        y_desc: "share of all, %",
+        x_label: duration,
+        y_labels: 56,
+        filled: true,
+        names: SeriesLabelPosition::MiddleRight,
+    };
+    draw(&mut svg, &curves, (low / 1.2..high * 1.2).log_scale(), 0.0..top * 1.05, &look).ok()?;
     Some(svg)
 }
 
@@ -82,7 +91,15 @@ pub fn memory(runs: &[Run]) -> Option<String> {
     let right = all().map(|p| p.0).reduce(f64::max)?;
     let top = all().map(|p| p.1).fold(0.0, f64::max);
     let mut svg = String::new();
-    draw_memory(&mut svg, &curves, 0.0..right * 1.02, 0.0..top * 1.05).ok()?;
+    let look = Look {
+        x_desc: "sessions",
+        y_desc: "memory of the server (PSS), MiB",
+        x_label: |sessions| whole(&sessions),
+        y_labels: 64,
+        filled: false,
+        names: SeriesLabelPosition::UpperLeft,
+    };
+    draw(&mut svg, &curves, 0.0..right * 1.02, 0.0..top * 1.05, &look).ok()?;
     Some(svg)
 }
 
@@ -128,34 +145,53 @@ fn megabytes(memory: &Memory) -> Points {
     memory.curve.iter().map(|(sessions, bytes)| (*sessions as f64, *bytes as f64 / MIB)).collect()
 }
 
-fn draw_latency(
+/// What differs between one plot and another.
+struct Look {
+    x_desc: &'static str,
+    y_desc: &'static str,
+    x_label: fn(f64) -> String,
+    /// Pixels for the labels of the y axis.
+    y_labels: u32,
+    /// The area under each curve has a tint of its colour.
+    filled: bool,
+    names: SeriesLabelPosition,
+}
+
+fn draw<X>(
     svg: &mut String,
     curves: &[(String, Points)],
-    x: Range<f64>,
+    x: X,
     y: Range<f64>,
-) -> Result<(), Box<dyn Error>> {
+    look: &Look,
+) -> Result<(), Box<dyn Error>>
+where
+    X: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
+{
     let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
         .margin(12)
         .x_label_area_size(42)
-        .y_label_area_size(56)
-        .build_cartesian_2d(x.log_scale(), y)?;
+        .y_label_area_size(look.y_labels)
+        .build_cartesian_2d(x, y)?;
     chart
         .configure_mesh()
-        .x_desc("latency")
-        .y_desc("share of all, %")
-        .x_label_formatter(&|us| duration(*us))
-        .y_label_formatter(&|share| format!("{share:.0}"))
+        .x_desc(look.x_desc)
+        .y_desc(look.y_desc)
+        .x_label_formatter(&|x| (look.x_label)(*x))
+        .y_label_formatter(&whole)
         .label_style(FONT)
         .draw()?;
     for ((name, points), colour) in curves.iter().zip(COLOURS.iter().cycle()) {
-        chart.draw_series(AreaSeries::new(points.iter().copied(), 0.0, colour.mix(0.15)))?;
+        if look.filled {
+            chart.draw_series(AreaSeries::new(points.iter().copied(), 0.0, colour.mix(0.15)))?;
+        }
         let line = LineSeries::new(points.iter().copied(), colour.stroke_width(2));
         chart.draw_series(line)?.label(name.clone()).legend(legend(*colour));
     }
     chart
         .configure_series_labels()
+        .position(look.names.clone())
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
         .label_font(FONT)
@@ -164,40 +200,8 @@ fn draw_latency(
     Ok(())
 }
 
-fn draw_memory(
-    svg: &mut String,
-    curves: &[(String, Points)],
-    x: Range<f64>,
-    y: Range<f64>,
-) -> Result<(), Box<dyn Error>> {
-    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
-    root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .margin(12)
-        .x_label_area_size(42)
-        .y_label_area_size(64)
-        .build_cartesian_2d(x, y)?;
-    chart
-        .configure_mesh()
-        .x_desc("sessions")
-        .y_desc("memory of the server (PSS), MiB")
-        .x_label_formatter(&|sessions| format!("{sessions:.0}"))
-        .y_label_formatter(&|mib| format!("{mib:.0}"))
-        .label_style(FONT)
-        .draw()?;
-    for ((name, points), colour) in curves.iter().zip(COLOURS.iter().cycle()) {
-        let line = LineSeries::new(points.iter().copied(), colour.stroke_width(2));
-        chart.draw_series(line)?.label(name.clone()).legend(legend(*colour));
-    }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .label_font(FONT)
-        .draw()?;
-    root.present()?;
-    Ok(())
+fn whole(number: &f64) -> String {
+    format!("{number:.0}")
 }
 
 fn legend(colour: RGBColor) -> impl Fn((i32, i32)) -> PathElement<(i32, i32)> {
