@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use chat_core::base::limits::CLUSTER_NODES_MAX;
+use chat_core::base::limits::{CLUSTER_NODES_MAX, ROSTER_REQUEST_BYTES_MAX};
 use chat_core::cluster::discovery::siblings;
 
 use super::layer::{Values, full_name};
@@ -12,6 +12,7 @@ use super::sources::Sources;
 use super::suggest::did_you_mean;
 use super::table::{self, Setting};
 use super::types::StoreUrl;
+use super::value::once;
 use super::view::View;
 
 /// Most sibling nodes that two numbers may span: a cluster has a handful, a larger span is a slip.
@@ -57,13 +58,7 @@ pub(crate) fn check(values: &Values, sources: &Sources, broken: &BTreeSet<&'stat
         rules.limits();
     }
     // Domains that share a faulty setting report it once.
-    let mut once: Vec<ConfigError> = Vec::new();
-    for e in rules.found.errors {
-        if !once.contains(&e) {
-            once.push(e);
-        }
-    }
-    Checked { errors: once, notes: rules.found.notes }
+    Checked { errors: once(rules.found.errors), notes: once(rules.found.notes) }
 }
 
 struct Rules<'a> {
@@ -180,6 +175,19 @@ impl Rules<'_> {
                 let at_most = &self.view.given(large).value;
                 self.error(&[small, large], &format!("must not be more than {large}, {at_most}"));
             }
+        }
+        let (requests_max, bytes_max) = ("limits.roster_requests_max", "limits.roster_bytes_max");
+        let requests = self.view.int(requests_max) * ROSTER_REQUEST_BYTES_MAX as u64;
+        if requests > self.view.int(bytes_max) / 2 {
+            let own = |d: &&str| {
+                [requests_max, bytes_max].iter().any(|n| self.view.values.of_domain(d, n).is_some())
+            };
+            let name = full_name(self.view.domain.filter(own), requests_max);
+            let note = format!(
+                "{name} lets strangers fill a roster: their requests may have {requests} bytes, which is over half \
+                 of {bytes_max}"
+            );
+            self.found.notes.push(note);
         }
     }
 

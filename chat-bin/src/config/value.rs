@@ -304,7 +304,7 @@ fn each<T>(items: &[&str], read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, B
 }
 
 /// Each item once, in the order of its first appearance.
-fn once<T: PartialEq>(items: Vec<T>) -> Vec<T> {
+pub(super) fn once<T: PartialEq>(items: Vec<T>) -> Vec<T> {
     let mut kept = Vec::with_capacity(items.len());
     for item in items {
         if !kept.contains(&item) {

@@ -134,6 +134,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Items of one roster.",
     ),
     limit(
+        "limits.roster_requests_max",
+        count(0, 100_000),
+        |l| l.roster_requests_max.into(),
+        |l, n| l.roster_requests_max = n as u32,
+        "Subscription requests from people outside the roster that may wait for one user's answer.",
+    ),
+    limit(
+        "limits.roster_bytes_max",
+        bytes(64 * KIB, 64 * MIB),
+        |l| l.roster_bytes_max.into(),
+        |l, n| l.roster_bytes_max = n as u32,
+        "Bytes of one roster, with the requests that wait.",
+    ),
+    limit(
         "limits.blocked_max",
         count(0, 1_000_000),
         |l| l.blocked_max.into(),

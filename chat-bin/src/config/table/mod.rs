@@ -186,6 +186,18 @@ mod tests {
     }
 
     #[test]
+    fn every_limit_of_the_engine_is_a_setting() {
+        let shown = format!("{:#?}", Limits::default());
+        let fields = shown.lines().filter_map(|l| l.strip_prefix("    ")?.split_once(": "));
+        let fields: Vec<&str> = fields.map(|(name, _)| name).filter(|name| !name.starts_with(' ')).collect();
+        assert!(fields.len() > 30, "{fields:?}");
+        for field in fields {
+            let name = if field == "rate_bytes_per_second" { "c2s_rate" } else { field };
+            assert!(find(&format!("limits.{name}")).is_some(), "{field}");
+        }
+    }
+
+    #[test]
     fn bounds_of_limits_fit_their_fields_and_hold_their_defaults() {
         for s in all() {
             let Fallback::Limit(field) = s.fallback else { continue };

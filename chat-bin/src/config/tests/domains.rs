@@ -207,6 +207,23 @@ fn a_domain_that_is_not_served_is_noted() {
 }
 
 #[test]
+fn a_roster_that_strangers_can_fill_is_noted_once() {
+    let notes = |limits: &str| {
+        let domains =
+            "domains = [\"a.example\", \"b.example\"]\n[domain.\"b.example\"]\nauth.method = \"store\"\n";
+        Machine::with_toml(&format!("{limits}\n{domains}")).config().notes
+    };
+    let note = "limits.roster_requests_max lets strangers fill a roster: their requests may have 1024000 bytes, which \
+                is over half of limits.roster_bytes_max";
+    assert_eq!(notes("limits.roster_requests_max = 1_000"), [note]);
+    assert_eq!(
+        notes("domain.\"a.example\".limits.roster_requests_max = 1_000"),
+        [format!("domain.\"a.example\".{note}")]
+    );
+    assert!(notes("limits.roster_requests_max = 512").is_empty());
+}
+
+#[test]
 fn a_key_of_the_domain_beats_one_for_all() {
     let m = Machine::with_toml(
         "auth.method = \"jwt\"\nauth.jwt_key_file = \"chat.toml\"\n\
