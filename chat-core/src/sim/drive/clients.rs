@@ -1,0 +1,104 @@
+//! When clients come, when they do something, and what happens to their connections.
+
+use core::net::{IpAddr, Ipv4Addr};
+
+use crate::base::{ConnId, Span};
+use crate::engine::Input;
+use crate::session::Listener;
+use crate::sim::auth::DOMAIN;
+use crate::sim::client::Stage;
+use crate::sim::events::Event;
+use crate::sim::world::World;
+
+impl World {
+    pub(super) fn on_connect(&mut self, client: usize) {
+        let now = self.now.mono;
+        if self.clients[client].stage != Stage::Away || !self.clients[client].wanted {
+            return;
+        }
+        if self.node.is_none() || self.stopping.is_some() {
+            return self.events.at(now + Span::millis(700), Event::Connect(client));
+        }
+        let conn = self.network.open(client);
+        let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, client as u8));
+        self.trace.say(now, || format!("client {client} connects to {DOMAIN} as {conn:?}"));
+        self.with_client(client, |c, hands| c.on_connected(conn, hands));
+        self.input(Input::Accepted { conn, listener: Listener::Clients, peer });
+        self.flush(client);
+    }
+
+    pub(super) fn on_act(&mut self, client: usize) {
+        if self.settled {
+            return;
+        }
+        let pace = if self.healing { Span::secs(4) } else { self.plan.pace };
+        let next = self.now.mono + Span(self.rng.below(2 * pace.0) + 1_000_000);
+        self.events.at(next, Event::Act(client));
+        let Some(conn) = self.clients[client].conn else { return };
+        if !self.healing && self.strike(client, conn) {
+            return;
+        }
+        if self.clients[client].is_active() {
+            self.with_client(client, |c, hands| c.act(hands));
+            self.flush(client);
+        }
+    }
+
+    /// Something may go wrong with a client's connection; says whether it did.
+    fn strike(&mut self, client: usize, conn: ConnId) -> bool {
+        let faults = &self.plan.faults;
+        let rates = [faults.reset, faults.half_open, faults.client_deaf, faults.stall, faults.client_crash];
+        let mut dice = self.rng.below(1000);
+        let Some(what) = rates.iter().position(|rate| {
+            let hit = dice < *rate;
+            dice = dice.saturating_sub(*rate);
+            hit
+        }) else {
+            return false;
+        };
+        let now = self.now.mono;
+        let stall = now + Span::millis(self.rng.below(9_000));
+        let way = self.way();
+        self.trace.say(now, || format!("strike {what} on client {client}"));
+        let Some(link) = self.network.get(conn) else { return false };
+        match what {
+            3 => link.stalled = stall,
+            2 => {
+                link.dead = true;
+                self.tell_closed(conn);
+            }
+            _ => {
+                link.dead = true;
+                if what != 1 {
+                    self.events.at(now + way, Event::ServerEof(conn));
+                }
+                if what == 4 {
+                    self.with_client(client, |c, hands| c.on_crash_state(hands));
+                }
+                self.close_client(client);
+            }
+        }
+        true
+    }
+
+    pub(super) fn on_look(&mut self, client: usize) {
+        let now = self.now.mono;
+        self.events.at(now + Span::secs(3), Event::Look(client));
+        let gone = self.with_client(client, |c, hands| c.look(hands));
+        if gone {
+            if let Some(conn) = self.clients[client].conn {
+                if let Some(link) = self.network.get(conn) {
+                    link.dead = true;
+                }
+                let at = now + self.way();
+                self.events.at(at, Event::ServerEof(conn));
+            }
+            return self.close_client(client);
+        }
+        if self.healing && self.clients[client].is_active() {
+            self.with_client(client, |c, hands| c.tidy(hands));
+        }
+        self.check_behind(client);
+        self.flush(client);
+    }
+}
