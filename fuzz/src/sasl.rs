@@ -63,74 +63,76 @@ pub fn sasl(data: &[u8]) {
     let mechanism = MECHANISMS[bytes.below(MECHANISMS.len())];
     let circumstances = bytes.byte();
     let (context, binding) = stage(circumstances);
-    let password = if circumstances & 128 != 0 { "secret" } else { "guess" };
-    let mut client = ScramClient::new(mechanism, "romeo", password, binding, [5; 24]);
-    let mut exchange = Exchange::start(mechanism, &context);
-    let (mut last, mut over) = (None, false);
+    let knows = circumstances & 128 != 0;
+    let password = if knows { "secret" } else { "guess" };
+    let mut play = Play {
+        mechanism,
+        client: ScramClient::new(mechanism, "romeo", password, binding, [5; 24]),
+        knows,
+        exchange: Exchange::start(mechanism, &context),
+        last: None,
+    };
+    let mut over = false;
     while !bytes.is_empty() {
-        let mut proved = false;
+        let Some((step, proved)) = play.act(&mut bytes) else { break };
+        assert!(!over || matches!(step, Step::Failure(_)), "an exchange that is over stays over");
+        over |= !matches!(step, Step::Challenge(_) | Step::NeedKeys { .. });
+        match step {
+            Step::Challenge(data) => play.last = Some(data),
+            Step::Success { .. } => assert!(proved, "success without the proof"),
+            Step::CheckPassword { .. } => {
+                assert!(mechanism == Mechanism::Plain && context.tls, "a password in the clear");
+            }
+            Step::Anonymous { trace } => {
+                assert_eq!(mechanism, Mechanism::Anonymous);
+                assert!(trace.is_none_or(|t| !t.contains(char::is_control)));
+            }
+            Step::External { .. } => assert_eq!(mechanism, Mechanism::External),
+            Step::NeedKeys { .. } | Step::Failure(_) => {}
+        }
+    }
+    if let Ok(text) = std::str::from_utf8(data) {
+        texts(text);
+    }
+}
+
+/// An exchange, and a client that may know the password.
+struct Play {
+    mechanism: Mechanism,
+    client: Option<ScramClient>,
+    knows: bool,
+    exchange: Exchange,
+    /// The challenge that the client has not answered.
+    last: Option<Vec<u8>>,
+}
+
+impl Play {
+    /// What comes next, whether or not it is due; whether it was an honest proof. `None` if the client cannot go on.
+    fn act(&mut self, bytes: &mut Bytes<'_>) -> Option<(Step, bool)> {
         let step = match bytes.below(6) {
-            0 => exchange.begin(None),
-            1 => {
-                let message = message(&mut bytes);
-                exchange.begin(Some(message))
-            }
-            2 => {
-                let message = message(&mut bytes);
-                exchange.respond(message)
-            }
+            0 => self.exchange.begin(None),
+            1 => self.exchange.begin(Some(message(bytes))),
+            2 => self.exchange.respond(message(bytes)),
             3 => {
                 let answer = match bytes.byte() % 5 {
                     0 => None,
                     1 => Some(keys(Hash::Sha1)),
                     2 => Some(keys(Hash::Sha512)),
-                    _ => mechanism.hash().map(keys),
+                    _ => self.mechanism.hash().map(keys),
                 };
-                exchange.keys(answer)
+                self.exchange.keys(answer)
             }
-            4 => match &client {
-                Some(client) => exchange.begin(Some(&client.first())),
-                None => break,
-            },
+            4 => self.exchange.begin(Some(&self.client.as_ref()?.first())),
             _ => {
-                let (Some(client), Some(challenge)): (_, Option<Vec<u8>>) = (client.as_mut(), last.take())
-                else {
-                    break;
-                };
-                let Ok(mut message) = client.respond(&challenge) else { break };
+                let (client, challenge) = (self.client.as_mut()?, self.last.take()?);
+                let mut message = client.respond(&challenge).ok()?;
                 let (at, with) = (usize::from(bytes.byte()), bytes.byte());
                 let at = at % message.len();
                 message[at] ^= with;
-                proved = with == 0 && password == "secret";
-                exchange.respond(&message)
+                return Some((self.exchange.respond(&message), with == 0 && self.knows));
             }
         };
-        assert!(!over || matches!(step, Step::Failure(_)), "an exchange that is over stays over");
-        match step {
-            Step::Challenge(data) => last = Some(data),
-            Step::NeedKeys { .. } => {}
-            Step::Success { .. } => {
-                assert!(proved, "success without the proof");
-                over = true;
-            }
-            Step::CheckPassword { .. } => {
-                assert!(mechanism == Mechanism::Plain && context.tls, "a password in the clear");
-                over = true;
-            }
-            Step::Anonymous { trace } => {
-                assert_eq!(mechanism, Mechanism::Anonymous);
-                assert!(trace.is_none_or(|t| !t.contains(char::is_control)));
-                over = true;
-            }
-            Step::External { .. } => {
-                assert_eq!(mechanism, Mechanism::External);
-                over = true;
-            }
-            Step::Failure(_) => over = true,
-        }
-    }
-    if let Ok(text) = std::str::from_utf8(data) {
-        texts(text);
+        Some((step, false))
     }
 }
 

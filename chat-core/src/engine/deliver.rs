@@ -34,6 +34,11 @@ impl Meta<'_> {
         let Meta { id, at, settle, delayed, .. } = *self;
         Fate { id, at, settle, delayed }
     }
+
+    /// The message on its way to so many resources with stream management.
+    fn flight(&self, copies: u16, spool: SpoolState) -> Flight {
+        Flight { id: self.id, at: self.at, settle: self.settle, copies, acked: false, had: false, spool }
+    }
 }
 
 impl Engine {
@@ -175,15 +180,7 @@ impl Engine {
         let message = matches!(stanza.kind, Kind::Message(_));
         let managed = resources.iter().filter(|&i| user.resources[i].sm.is_some()).count();
         let flight = (message && stored && managed > 0).then(|| {
-            let flight = Flight {
-                id: meta.id,
-                at: meta.at,
-                settle: meta.settle,
-                copies: managed as u16,
-                acked: false,
-                had: false,
-                spool,
-            };
+            let flight = meta.flight(managed as u16, spool);
             let after = user.limits(&self.cx.settings).spool_after;
             user.flights.insert(&mut self.user_pools, flight, self.cx.now.mono, after)
         });
@@ -193,24 +190,23 @@ impl Engine {
         let awaited = stored && managed == 0 && (settle.is_some() || row);
         let promise = Promise { id: meta.id, at: meta.at, settle, row, shared: resources.len() > 1 };
         let mut taken = 0;
-        let key = match stanza.kind {
-            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => Some(stanza.from.as_str()),
-            _ => None,
+        let urgency = match stanza.kind {
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => {
+                Urgency::CanWait(stanza.from.as_str())
+            }
+            _ => Urgency::Now,
         };
-        let urgency = key.map_or(Urgency::Now, Urgency::CanWait);
-        let own_flight = flight;
         for i in resources.iter() {
             let resource = &mut user.resources[i];
-            let flight = flight.filter(|_| resource.sm.is_some());
             if !awaited {
                 // A flight ends without a row if a client that acknowledges nothing has the message: once it is
                 // written.
                 let noted = Promise { settle: None, row: false, shared: true, ..promise };
-                let note = resource.conn.filter(|_| own_flight.is_some() && resource.sm.is_none());
-                if let Some(conn) = note {
+                if let Some(conn) = resource.conn.filter(|_| flight.is_some() && resource.sm.is_none()) {
                     resource.release(&mut self.cx);
                     self.cx.wires.promise(conn, &bytes, noted);
                 } else {
+                    let flight = flight.filter(|_| resource.sm.is_some());
                     resource.send(&mut self.cx, &bytes, flight, urgency);
                 }
             } else if let Some(conn) = resource.conn {
@@ -224,25 +220,30 @@ impl Engine {
                 }
             }
         }
-        if awaited && taken == 0 {
+        if !awaited {
+            self.cx.settled(settle);
+        } else if taken == 0 {
             // No outbox took it: their clients do not read.
             self.stanza = bytes;
             return if row { self.take_back(id) } else { self.keep(id, stanza, meta) };
         }
-        if !awaited {
-            self.cx.settled(settle);
-        }
-        if message && let Some(user) = self.users.get_mut(id) {
-            // What came late is told to be late (XEP-0203) in copies, too.
-            let late =
-                if meta.delayed { scan(&bytes, &StreamNs::client(), &ScanLimits::OWN).ok() } else { None };
-            let stanza = Stanza { view: late.as_ref().unwrap_or(stanza.view), ..*stanza };
-            let mut at = Handle { cx: &mut self.cx, user, resource: None };
-            self.host.on_delivered(&stanza, Some(resources), &mut at);
+        if message {
+            self.delivered(id, stanza, resources, meta.delayed.then_some(&bytes));
         }
         self.stanza = bytes;
         self.close_overfull(id);
         self.arm_user(id);
+    }
+
+    /// The extensions hear who got a message. What came late is told to be late (XEP-0203) in copies, too: `late` is what
+    /// was delivered then.
+    #[inline]
+    fn delivered(&mut self, id: UserId, stanza: &Stanza<'_>, to: Resources, late: Option<&Vec<u8>>) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        let late = late.and_then(|bytes| scan(bytes, &StreamNs::client(), &ScanLimits::OWN).ok());
+        let stanza = Stanza { view: late.as_ref().unwrap_or(stanza.view), ..*stanza };
+        let mut at = Handle { cx: &mut self.cx, user, resource: None };
+        self.host.on_delivered(&stanza, Some(to), &mut at);
     }
 
     /// A row was given to nobody after all.
