@@ -2,7 +2,8 @@
 //!
 //! Owns: the vocabulary of requests to stores and authenticators ([`StoreOp`], [`AccountOp`]) and of their answers,
 //! the outputs ([`Output`], [`Event`]), the mail between workers ([`Mail`]), the outboxes ([`Wires`]), what the
-//! engine is told at its start ([`Settings`]), and [`Cx`], through which rules cause effects.
+//! engine is told at its start ([`Settings`]), [`Cx`], through which rules cause effects, and what a store has to do
+//! ([`ReferenceStore`]).
 //! In and out: plain owned data, cheap to clone, safe to send to another thread.
 //! Invariants: operations on one bare JID are carried out in the order they were asked, whatever the back end; a
 //! request may be repeated under the same id until it is answered, so every operation is idempotent; continuations
@@ -16,6 +17,7 @@ mod output;
 #[cfg(feature = "sim")]
 mod plant;
 mod queues;
+mod reference;
 mod settings;
 mod store;
 mod tls;
@@ -29,6 +31,7 @@ pub use output::{Event, Output};
 #[cfg(feature = "sim")]
 pub use plant::Plant;
 pub use queues::{FlightId, Pools, Unacked, Unsettled};
+pub use reference::ReferenceStore;
 pub use settings::{Domain, Settings};
 pub use store::{Loaded, SpoolRow, SpoolSeq, StoreDone, StoreError, StoreOp, StoreResult};
 pub use tls::TlsInfo;

@@ -1,5 +1,7 @@
 //! What must be true, all along and in the end (docs/ARCHITECTURE.md).
 
+use std::sync::Arc;
+
 use super::auth::bare;
 use super::ledger::{Fate, Tag, tags_in};
 use super::world::World;
@@ -153,7 +155,7 @@ impl World {
         }
         for user in 0..self.plan.users {
             let there = self.clients.iter().any(|c| c.plan.user == user && c.plan.priority >= 0);
-            let rows = self.store.rows(&bare(user));
+            let rows = self.store.load(&bare(user)).spooled;
             if there && rows > 0 {
                 let tags: Vec<_> = self.store.spooled(&bare(user)).iter().map(Tag::to_string).collect();
                 self.ledger.fail(format!("{rows} messages wait for user {user}, who is there: {tags:?}"));
@@ -168,10 +170,10 @@ impl World {
         if faults.lost_answer > 0 || faults.outages.iter().any(|o| o.1 > Span::secs(7)) {
             return;
         }
-        let roster = |user| Roster::decode(self.store.roster(&bare(user))).unwrap_or_default();
+        let roster = |user| Roster::decode(&self.store.load(&bare(user)).roster.1).unwrap_or_default();
         let rosters: Vec<Roster> = (0..self.plan.users).map(roster).collect();
-        let blocked: Vec<Vec<u8>> =
-            (0..self.plan.users).map(|u| self.store.blocked(&bare(u)).to_vec()).collect();
+        let blocked: Vec<Arc<[u8]>> =
+            (0..self.plan.users).map(|u| self.store.load(&bare(u)).blocked.1).collect();
         let mut wrong = None;
         for me in &self.clients {
             for other in &self.clients {

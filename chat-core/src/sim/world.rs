@@ -103,7 +103,7 @@ impl World {
     fn with_plan(seed: u64, rng: Rng, plan: Plan) -> Self {
         let mut store = Store::default();
         for user in 0..plan.users {
-            store.register(auth::bare(user));
+            store.register(auth::bare(user).parse().expect("a bare JID"));
         }
         let clients = plan.clients.iter().cloned().enumerate().map(|(n, p)| Client::new(n, p)).collect();
         let ledger = Ledger { faultless: plan.is_faultless(), ..Ledger::default() };
