@@ -175,6 +175,11 @@ fn before_auth(session: &mut Session, cx: &mut Cx, element: &Element) -> Ask {
 /// In-band registration (XEP-0077 §3.1); `None` if that is not what is asked.
 fn registration(session: &Session, cx: &mut Cx, iq: &Element) -> Option<Ask> {
     let query = iq.child("query", "jabber:iq:register")?;
+    let kind = match iq.attr("type") {
+        Some("get") => IqType::Get,
+        Some("set") => IqType::Set,
+        _ => return None,
+    };
     let id = iq.attr("id").unwrap_or_default();
     let domain_name = domain(session, cx).name.clone();
     let protected = session.secure || domain(session, cx).plaintext;
@@ -183,7 +188,6 @@ fn registration(session: &Session, cx: &mut Cx, iq: &Element) -> Option<Ask> {
         write_error(&mut cx.wires.sink(session.conn), Kind::Iq(kind), &head, &error);
         Some(Ask::Nothing)
     };
-    let kind = if iq.attr("type") == Some("get") { IqType::Get } else { IqType::Set };
     if !protected {
         return refuse(kind, Condition::NotAllowed.into());
     }
@@ -272,6 +276,7 @@ pub fn end(session: &mut Session, cx: &mut Cx) {
 fn close(session: &mut Session, cx: &mut Cx) {
     session.phase = Phase::Closing;
     session.since = cx.now.mono;
+    session.delayed = None;
     session.inbox.clear(cx.wires.pool());
     cx.wires.then(session.conn, Then::Close, &mut cx.outputs);
 }

@@ -34,6 +34,8 @@ pub(super) fn on_element(session: &mut Session, cx: &mut Cx, element: &Element) 
                     return error.into();
                 }
             }
+            // It need not be for the same account.
+            session.claimed = None;
             let offer = offered(session, cx);
             let mechanism = element.attr("mechanism").and_then(Mechanism::from_name);
             let Some(mechanism) = mechanism.filter(|m| offer.contains(m)) else {

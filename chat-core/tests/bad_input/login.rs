@@ -4,11 +4,14 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use chat_core::base::Span;
 use chat_core::effect::Domain;
+use chat_core::sasl::Mechanism;
 
 use crate::yard::{HEADER, Yard, bind, plain};
 use crate::{KIB, MIB, PLENTY};
 
 const SASL: &str = "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'";
+/// `n,,n=romeo,r=abcdefghijklmnop`
+const FIRST: &str = "biwsbj1yb21lbyxyPWFiY2RlZmdoaWprbG1ub3A=";
 const FAILURE: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><";
 
 #[test]
@@ -116,8 +119,7 @@ fn failed_attempts_are_counted() {
 /// A new attempt ends the one before (§6.4.2); beginning again and again is no way around the count.
 #[test]
 fn attempts_that_are_only_begun_are_counted() {
-    let first = "biwsbj1yb21lbyxyPWFiY2RlZmdoaWprbG1ub3A="; // n,,n=romeo,r=abcdefghijklmnop
-    let auth = format!("<auth {SASL} mechanism='SCRAM-SHA-1'>{first}</auth>");
+    let auth = format!("<auth {SASL} mechanism='SCRAM-SHA-1'>{FIRST}</auth>");
     let mut yard = Yard::new();
     yard.shop.account("romeo");
     let c = yard.opened();
@@ -174,6 +176,25 @@ fn failures_delay_the_next_attempt_of_an_account_and_of_an_address() {
     assert_eq!(attempt(&mut yard, address(201), "juliet", "secret"), Some(0));
 }
 
+/// Who begins to log in as somebody and then does so as somebody else has not cleaned the first one's slate.
+#[test]
+fn failures_are_forgiven_to_who_logs_in_only() {
+    let address = |n: u8| IpAddr::V4(Ipv4Addr::new(192, 0, 2, n));
+    let mut yard = Yard::with(|s| s.domains[0].mechanisms.push(Mechanism::Anonymous));
+    yard.shop.account("romeo");
+    for i in 0..13 {
+        attempt(&mut yard, address(i), "romeo", "wrong");
+    }
+    let c = yard.opened();
+    yard.send(c, &format!("<auth {SASL} mechanism='SCRAM-SHA-1'>{FIRST}</auth>"));
+    yard.pass(Span::secs(10));
+    assert!(yard.take(c).contains("<challenge"));
+    yard.send(c, &format!("<auth {SASL} mechanism='ANONYMOUS'>=</auth>"));
+    assert!(yard.take(c).contains("<success"));
+    attempt(&mut yard, address(50), "romeo", "wrong");
+    assert_ne!(attempt(&mut yard, address(51), "romeo", "wrong"), Some(0));
+}
+
 /// Everybody in a /64 is one address.
 #[test]
 fn addresses_of_one_ipv6_network_count_as_one() {
@@ -221,6 +242,24 @@ fn registration_floods_are_bounded() {
         assert!(got.contains(answer), "{got}");
         assert!(!yard.clients[c].open && poured.taken < 65_536 * 36, "{poured:?}");
         assert!(poured.peak < MIB, "{poured:?}");
+    }
+}
+
+/// An answer to nothing asks for nothing.
+#[test]
+fn only_a_set_registers() {
+    for kind in ["result", "error", "sets"] {
+        let mut yard = Yard::with(|s| s.domains[0].registration = true);
+        let c = yard.opened();
+        yard.send(
+            c,
+            &format!(
+                "<iq type='{kind}' id='1'><query xmlns='jabber:iq:register'><username>romeo</username>\
+                 <password>b</password></query></iq>"
+            ),
+        );
+        yard.assert_ended(c, "not-authorized", kind);
+        assert_eq!(yard.shop.times("register"), 0);
     }
 }
 
