@@ -251,7 +251,9 @@ impl Roster {
             Err(i) => (i, 0),
         };
         let next = self.splice(at, drop, Some(&bytes));
-        if next.len() > max.bytes as usize || u32::try_from(next.len()).is_err() {
+        // A roster from before the limit was lowered may shrink, as any other.
+        let grows = next.len() > self.block.len();
+        if grows && next.len() > max.bytes as usize || u32::try_from(next.len()).is_err() {
             return Err(RosterError::TooLarge);
         }
         self.block = next;

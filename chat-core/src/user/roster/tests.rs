@@ -107,6 +107,10 @@ fn limits_refuse_and_change_nothing() {
     roster.set_item("a@x", "Anna", &[], max).unwrap();
     roster.set_subscription("a@x", S::BOTH, b"", max).unwrap();
     roster.set_subscription("r@x", S::ABSENT, b"", max).unwrap();
+    // Also its bytes, unless that makes them more.
+    let max = RosterMax { items: 0, requests: 0, bytes: 20 };
+    roster.set_item("a@x", "Ann", &[], max).unwrap();
+    assert_eq!(roster.set_item("a@x", "Anna", &[], max), Err(RosterError::TooLarge));
 }
 
 #[test]
