@@ -98,7 +98,7 @@ impl Host {
         Answer::NotMine
     }
 
-    /// Gives an element on the stream to whoever handles its namespace; says whether anybody does.
+    /// Gives an element on the stream to the first that handles its namespace; says whether anybody does.
     pub fn on_element(&mut self, element: &Element, at: &mut Handle<'_>) -> bool {
         let roll = &self.domains[usize::from(at.user.domain)];
         let Some(&i) = roll.elements.get(element.ns.as_str()) else { return false };
@@ -150,7 +150,7 @@ impl Roll {
                 roll.iq.entry(ns).or_default().push(i);
             }
             for ns in e.element_namespaces() {
-                roll.elements.insert(ns, i);
+                roll.elements.entry(ns).or_insert(i);
             }
             let wants = e.wants();
             let lists = [
@@ -185,5 +185,33 @@ pub struct Handle<'a> {
 impl Handle<'_> {
     fn at<'b>(&'b mut self, catalog: &'b Catalog) -> At<'b> {
         At { cx: self.cx, user: Some(self.user), resource: self.resource, catalog }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Claims(&'static str);
+
+    impl Extension for Claims {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+
+        fn element_namespaces(&self) -> &'static [&'static str] {
+            &["urn:x"]
+        }
+
+        fn iq_namespaces(&self) -> &'static [&'static str] {
+            &["urn:x"]
+        }
+    }
+
+    #[test]
+    fn the_first_in_the_table_has_the_first_word() {
+        let table: Vec<Box<dyn Extension>> = vec![Box::new(Claims("a")), Box::new(Claims("b"))];
+        let roll = Roll::new(&table, &[0, 1]);
+        assert_eq!((&roll.elements["urn:x"], &roll.iq["urn:x"]), (&0, &vec![0, 1]));
     }
 }

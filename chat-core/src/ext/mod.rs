@@ -168,7 +168,8 @@ pub trait Extension: Send {
         Answer::NotMine
     }
 
-    /// Namespaces of elements on the stream, besides stanzas, that it handles (XEP-0352).
+    /// Namespaces of elements on the stream, besides stanzas, that it handles (XEP-0352). One that another before it in
+    /// the table has named is that one's.
     fn element_namespaces(&self) -> &'static [&'static str] {
         &[]
     }
