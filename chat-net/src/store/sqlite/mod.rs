@@ -181,8 +181,8 @@ impl Sqlite {
         for _ in 0..options.readers.max(1) {
             let reading = connect_for_reading(&options.path);
             let thread = reading.and_then(|connection| {
-                let queue = queue.clone();
-                start("chat-store-reader", &options.path, move || reader::run(&connection, &queue))
+                let (queue, health) = (queue.clone(), health.clone());
+                start("chat-store-reader", &options.path, move || reader::run(&connection, &queue, &health))
             });
             match thread {
                 Ok(thread) => threads.push(thread),

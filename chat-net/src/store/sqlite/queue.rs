@@ -296,7 +296,7 @@ impl Queue {
         self.for_readers.notify_all();
     }
 
-    /// The writer is gone: nothing will be answered any more but with a refusal.
+    /// A thread is gone: nothing will be answered any more but with a refusal.
     pub(super) fn abandon(&self) {
         let mut state = self.state();
         let state_now = &mut *state;
@@ -307,6 +307,7 @@ impl Queue {
         (state.waiting, state.bytes, state.unfinished) = (0, 0, 0);
         state.keys.clear();
         drop(state);
+        self.for_writer.notify_one();
         self.for_readers.notify_all();
         for job in left {
             job.refuse(StoreError::Unavailable);

@@ -409,3 +409,27 @@ fn durability_is_as_chosen() {
         assert_eq!(mode, "wal");
     }
 }
+
+struct Panics;
+
+impl StoreSink for Panics {
+    fn done(&self, _: Vec<(RequestId, StoreResult)>) {
+        panic!("as the test wants");
+    }
+}
+
+/// A thread that panics ends the store, loudly, and nobody waits for it: not who asks, not who closes.
+#[test]
+fn a_panic_in_a_thread_ends_the_store() {
+    let user = jid("juliet@example.org");
+    for op in [StoreOp::LoadUser { user: user.clone() }, StoreOp::Touch { user: user.clone() }] {
+        let place = Place::new();
+        let bench = place.bench();
+        let sink: Arc<dyn StoreSink> = Arc::new(Panics);
+        bench.store.submit(RequestId(1), Arc::new(op), &sink);
+        soon("the end", || !bench.store.healthy());
+        let refused = bench.ask(StoreOp::Touch { user: user.clone() });
+        assert!(is(&refused, StoreError::Unavailable), "{refused:?}");
+        bench.store.close();
+    }
+}

@@ -52,8 +52,8 @@ pub(super) struct Writer {
     faults: Option<Arc<dyn Script>>,
 }
 
-/// Refuses what is left if the writer ends by a panic.
-struct Alive<'a>(&'a Queue, &'a Health);
+/// Refuses what is left if its thread ends by a panic.
+pub(super) struct Alive<'a>(pub(super) &'a Queue, pub(super) &'a Health);
 
 impl Drop for Alive<'_> {
     fn drop(&mut self) {
