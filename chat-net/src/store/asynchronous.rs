@@ -17,8 +17,8 @@ use crate::spawn::Spawner;
 /// an operation must be all or nothing, idempotent (see [`StoreOp`]), and must end some day, by a timeout if need be:
 /// until it does, later operations on the same bare JID wait for it.
 pub trait AsyncStore: Send + Sync + 'static {
-    /// Carries an operation out; may be written as an `async fn`. The future runs on the [`Spawner`] that [`Asynchronous::new`] was given; one that
-    /// panics or is dropped counts as `Unavailable`.
+    /// Carries an operation out; may be written as an `async fn`. The future runs on the [`Spawner`] that
+    /// [`Asynchronous::new`] was given; one that panics or is dropped counts as `Unavailable`.
     fn apply(self: Arc<Self>, op: Arc<StoreOp>) -> impl Future<Output = StoreResult> + Send;
 
     /// See [`Store::healthy`].
@@ -124,8 +124,9 @@ impl<S: AsyncStore> Inner<S> {
 
     /// Works off a lane, beginning with `job`.
     fn run(self: &Arc<Self>, job: Job) {
-        let mut turn = Turn { inner: self.clone(), job: Some(job) };
+        let mut turn = Turn { inner: self.clone(), job: Some(job), begun: false };
         self.spawner.spawn(async move {
+            turn.begun = true;
             while let Some(job) = &turn.job {
                 let result = turn.inner.store.clone().apply(job.op.clone()).await;
                 turn.job = turn.inner.answer(job, result);
@@ -149,17 +150,21 @@ impl<S: AsyncStore> Inner<S> {
     }
 }
 
-/// The operation under way. If its future panics or is dropped, it is answered all the same, and the lane goes on.
+/// The operation under way. If its future panics or is dropped, it is answered all the same, and the lane goes on. If it
+/// never ran, nothing does any more, and the whole lane is answered.
 struct Turn<S: AsyncStore> {
     inner: Arc<Inner<S>>,
     job: Option<Job>,
+    begun: bool,
 }
 
 impl<S: AsyncStore> Drop for Turn<S> {
     fn drop(&mut self) {
-        let Some(job) = self.job.take() else { return };
-        if let Some(next) = self.inner.answer(&job, Err(StoreError::Unavailable)) {
-            self.inner.run(next);
+        while let Some(job) = self.job.take() {
+            match self.inner.answer(&job, Err(StoreError::Unavailable)) {
+                Some(next) if self.begun => return self.inner.run(next),
+                next => self.job = next,
+            }
         }
     }
 }
@@ -171,6 +176,7 @@ mod tests {
     use chat_core::effect::StoreDone;
 
     use super::*;
+    use crate::spawn::Task;
     use crate::store::conformance::{self, Collect};
     use crate::store::{Accounts, AccountsAnswer, AccountsOp, Memory};
 
@@ -238,6 +244,33 @@ mod tests {
                 _ => Ok(StoreDone::Done),
             }
         }
+    }
+
+    #[test]
+    fn a_runtime_that_ends_leaves_nothing_unanswered() {
+        const MANY: u64 = 50_000;
+        let tasks: Arc<Mutex<Option<Vec<Task>>>> = Arc::new(Mutex::new(Some(Vec::new())));
+        let running = tasks.clone();
+        let spawner = Spawner::new(move |task| {
+            let refused = match &mut *running.lock().expect("lock") {
+                Some(tasks) => {
+                    tasks.push(task);
+                    None
+                }
+                None => Some(task),
+            };
+            drop(refused);
+        });
+        let store = Asynchronous::new(Arc::new(Moody), spawner, MANY as usize);
+        let collect = Arc::new(Collect::default());
+        let sink: Arc<dyn StoreSink> = collect.clone();
+        let touch = Arc::new(StoreOp::Touch { user: BareJid::parse("juliet@example.org").expect("a JID") });
+        (0..MANY).for_each(|id| store.submit(RequestId(id), touch.clone(), &sink));
+        let ended = tasks.lock().expect("lock").take();
+        drop(ended);
+        let last = collect.wait(RequestId(MANY - 1));
+        assert!(matches!(last, Err(StoreError::Unavailable)), "{last:?}");
+        store.close();
     }
 
     #[test]
