@@ -1,6 +1,6 @@
 //! `chat healthcheck`.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -76,11 +76,9 @@ impl Target {
 
     /// The status of the answer.
     fn ask(&self) -> Result<String, Failure> {
-        let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", self.url()));
-        let mut addresses = self.host.to_socket_addrs().map_err(failed)?;
-        let address =
-            addresses.next().ok_or_else(|| Failure::new(format!("{} has no address", self.host)))?;
-        let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).map_err(failed)?;
+        let failed = |error: io::Error| Failure::new(format!("{}: {error}", self.url()));
+        let addresses = self.host.to_socket_addrs().map_err(failed)?;
+        let mut stream = connect(addresses).map_err(failed)?;
         stream.set_read_timeout(Some(TIMEOUT)).map_err(failed)?;
         stream.set_write_timeout(Some(TIMEOUT)).map_err(failed)?;
         let (host, path) = (&self.host, &self.path);
@@ -90,6 +88,18 @@ impl Target {
         stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).map_err(failed)?;
         status(&answer).ok_or_else(|| Failure::new(format!("{} does not speak HTTP", self.url())))
     }
+}
+
+/// To the first of these addresses where somebody listens: `localhost` has two, and a server need not be at both.
+fn connect(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, TIMEOUT) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Where a server that listens on this address is reached from the same machine.
@@ -134,6 +144,17 @@ mod tests {
         assert_eq!(reached("0.0.0.0:80"), "127.0.0.1:80");
         assert_eq!(reached("[::]:80"), "[::1]:80");
         assert_eq!(reached("192.0.2.1:80"), "192.0.2.1:80");
+    }
+
+    #[test]
+    fn all_addresses_are_tried() {
+        let listen = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (here, gone) = (listen(), listen());
+        let addresses = [&gone, &here].map(|listener| listener.local_addr().expect("an address"));
+        drop(gone);
+        let stream = connect(addresses.into_iter()).expect("somebody listens at the second");
+        assert_eq!(stream.peer_addr().expect("an address"), addresses[1]);
+        assert!(connect(addresses.into_iter().take(1)).is_err() && connect(std::iter::empty()).is_err());
     }
 
     #[test]
