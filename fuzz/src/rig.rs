@@ -1,6 +1,7 @@
 //! Two engines of one node with a driver around them, which does what a driver may do, in any order.
 //!
-//! Owns: engines, the connections of a driver, what is on its way between them. Not here: which inputs come (`session`, `inputs`).
+//! Owns: engines, the connections of a driver, what is on its way between them.
+//! Not here: which inputs come (`session`, `inputs`).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};

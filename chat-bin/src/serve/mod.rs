@@ -2,7 +2,8 @@
 //!
 //! Owns: the order of starting and stopping, the log, signals, certificates and their renewal, authenticators as
 //! configured, the keys beside the data, the web port, and the welcome on a first start.
-//! In: a [`Config`], signals, changed certificate files. Out: a running [`Server`](chat_net::server::Server), log lines on stdout, an exit code.
+//! In: a [`Config`], signals, changed certificate files. Out: a running [`Server`](chat_net::server::Server), log lines on
+//! stdout, an exit code.
 //! Invariants: nothing listens unless everything that it needs is there; the health check says 200 only while clients
 //! are welcome; SIGTERM ends with everything stored and exit code 0; no password or key is ever logged.
 //! Not here: what a stream means (chat-core), sockets and stores (chat-net), reading settings (`config`).

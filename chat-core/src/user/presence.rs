@@ -39,8 +39,8 @@ pub enum OwnPresence {
     BecameUnavailable,
 }
 
-/// A client broadcasts its presence (no `to`): §4.2, §4.4, §4.5. `lang` is the language of its stream. Other types than available and unavailable change
-/// nothing.
+/// A client broadcasts its presence (no `to`): §4.2, §4.4, §4.5. `lang` is the language of its stream. Other types than
+/// available and unavailable change nothing.
 pub fn on_own(
     user: &mut User,
     resource: ResourceId,

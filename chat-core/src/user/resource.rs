@@ -111,8 +111,9 @@ impl Resource {
         }
     }
 
-    /// Whether its queue of unacknowledged stanzas has outgrown the limits of its user's domain. A session without connection may have a
-    /// quarter more: its connection was closed for a full queue, and the session is to wait for its client all the same.
+    /// Whether its queue of unacknowledged stanzas has outgrown the limits of its user's domain. A session without
+    /// connection may have a quarter more: its connection was closed for a full queue, and the session is to wait for
+    /// its client all the same.
     pub fn is_overfull(&self, domain: u16, settings: &Settings) -> bool {
         let Some(sm) = &self.sm else { return false };
         let limits = settings.limits_of(domain);
