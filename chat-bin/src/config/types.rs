@@ -152,19 +152,21 @@ impl fmt::Debug for HttpUrl {
 }
 
 /// The URL with [`MASK`] for the password and for the query. The last `@` of everything before the query ends the
-/// user information: a password with an unescaped `/` must not slip out as a path.
+/// user information: a password with an unescaped `/` must not slip out as a path, nor one with an unescaped `?` as a
+/// port.
 fn mask_url(url: &str) -> String {
-    let (url, query) = url.split_once(['?', '#']).map_or((url, ""), |(u, _)| (u, "?"));
-    let query_mask = if query.is_empty() { "" } else { MASK };
+    let (url, query) = url.split_once(['?', '#']).map_or((url, None), |(url, query)| (url, Some(query)));
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let shown = match rest.rsplit_once('@') {
-        Some((user, host)) => match user.split_once(':') {
+    let shown = match (rest.rsplit_once('@'), rest.split_once(':')) {
+        (Some((user, host)), _) => match user.split_once(':') {
             Some((user, _)) => format!("{user}:{MASK}@{host}"),
             None => rest.to_owned(),
         },
-        None => rest.to_owned(),
+        (None, Some((user, _))) if query.is_some_and(|q| q.contains('@')) => format!("{user}:{MASK}"),
+        (None, _) => rest.to_owned(),
     };
-    format!("{scheme}://{shown}{query}{query_mask}")
+    let query = query.map_or(String::new(), |_| format!("?{MASK}"));
+    format!("{scheme}://{shown}{query}")
 }
 
 #[cfg(test)]
@@ -195,7 +197,11 @@ mod tests {
         for (url, shown) in [
             ("postgres://chat:pw@db/chat", "postgres://chat:(secret)@db/chat"),
             ("postgres://chat:p/w@x@db/chat", "postgres://chat:(secret)@db/chat"),
+            ("postgres://chat:p?w@db/chat", "postgres://chat:(secret)?(secret)"),
+            ("postgres://chat:p#w@db/chat", "postgres://chat:(secret)?(secret)"),
             ("postgres://chat@db/chat?password=pw", "postgres://chat@db/chat?(secret)"),
+            ("postgres://chat@db:5433/chat?password=p@w", "postgres://chat@db:5433/chat?(secret)"),
+            ("postgres://db:5433/chat?sslmode=require", "postgres://db:5433/chat?(secret)"),
             ("postgresql://db/chat", "postgresql://db/chat"),
         ] {
             let url = StoreUrl::parse(url).unwrap();
