@@ -70,7 +70,7 @@ pub struct Limits {
     /// Time the peer gets to close its half after our `</stream:stream>` (RFC 6120 §4.4).
     pub close_timeout: Span,
     /// Bytes queued for a client that does not read; beyond it the connection is closed (its session stays resumable).
-    /// More than `unacked_bytes_max`, which a resumption sends at once.
+    /// What a resumption sends at once, up to `unacked_bytes_max`, does not count.
     pub outbox_bytes_max: u32,
     /// Failed SASL attempts on one stream (RFC 6120 §6.4.5 asks for two to five).
     pub auth_attempts_max: u8,
