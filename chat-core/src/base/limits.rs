@@ -47,6 +47,58 @@ pub const CLUSTER_NODES_MAX: usize = 256;
 /// Addresses of one node that are dialled. A host has one or two, of IPv4 and IPv6; a few more while it moves.
 pub const CLUSTER_ADDRESSES_PER_NODE_MAX: usize = 8;
 
+/// The limits of the links of a node, and the times they go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkLimits {
+    /// Bytes kept for one other node until it has receipted them. From half of it on, the layer above is asked to hold
+    /// back; beyond it everything is given up, and both nodes start over. A cut of six seconds at full speed fits.
+    pub resend_bytes_max: usize,
+    /// Bytes of datagrams, pings and receipts that wait for one connection; beyond it datagrams are dropped.
+    pub control_bytes_max: usize,
+    /// Connections whose greeting is not over; beyond it new ones are refused.
+    pub greetings_max: usize,
+    /// How long a greeting may take.
+    pub greeting_timeout: Span,
+    /// How often a connection in use is asked whether it still carries.
+    pub ping_after: Span,
+    /// Silence after which a connection counts as broken, and time that a join, or an answer to a ping, may take.
+    pub silence_max: Span,
+    /// A turn that comes this much later than it was asked for was missed: whatever ran out in between gets its time again.
+    pub missed_turn_min: Span,
+    /// How long a receipt may wait for others to go with it.
+    pub receipt_after: Span,
+    /// Bytes received after which a receipt goes at once.
+    pub receipt_bytes: usize,
+    /// The wait after the first failure to connect; it doubles with each.
+    pub dial_wait_min: Span,
+    /// The longest wait. A healed network is used again within this and the time of a greeting.
+    pub dial_wait_max: Span,
+    /// A connection that lasted this long was no failure.
+    pub stable_after: Span,
+    /// How long a connection that is to be closed may take to send its last words.
+    pub farewell_timeout: Span,
+}
+
+impl Default for LinkLimits {
+    fn default() -> Self {
+        LinkLimits {
+            resend_bytes_max: 64 * 1024 * 1024,
+            control_bytes_max: 256 * 1024,
+            greetings_max: 64,
+            greeting_timeout: Span::secs(5),
+            ping_after: Span::secs(1),
+            silence_max: Span::secs(3),
+            missed_turn_min: Span::millis(500),
+            receipt_after: Span::millis(50),
+            receipt_bytes: 32 * 1024,
+            dial_wait_min: Span::millis(100),
+            dial_wait_max: Span::secs(3),
+            stable_after: Span::secs(10),
+            farewell_timeout: Span::secs(1),
+        }
+    }
+}
+
 /// The limits of one engine, or of one of its domains. Those for a whole worker are read from the engine's only: what
 /// holds before anybody has logged in (`stanza_bytes_unauthenticated_max`, `negotiation_timeout`), and what guards the
 /// worker's memory while the store is slow or strangers are written to (`loading_*_max`, `storing_bytes_max`,

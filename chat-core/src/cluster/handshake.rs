@@ -129,8 +129,8 @@ pub struct Channel {
     /// [`EXPORTER_BYTES`] bytes of the exporter for [`EXPORTER_LABEL`] (RFC 8446 §7.5): both ends have the same, and
     /// no other connection has.
     pub exporter: Zeroizing<[u8; EXPORTER_BYTES]>,
-    /// The name in the other node's certificate, if the cluster's authority vouches for it.
-    pub certified: Option<NodeName>,
+    /// The names in the other node's certificate, if the cluster's authority vouches for it; else none.
+    pub certified: Vec<NodeName>,
 }
 
 impl fmt::Debug for Channel {
@@ -371,7 +371,7 @@ impl Handshake {
             (Trust::Secrets(_), [] | [_, _]) if self.dialled() => Err(Refusal::Method),
             (Trust::Secrets(_), []) | (Trust::Certificates, [_, ..]) => Err(Refusal::Method),
             (Trust::Secrets(_), proofs) => self.known_key(proofs, label, &both).ok_or(Refusal::Secret),
-            (Trust::Certificates, []) if self.channel.certified.is_none() => Err(Refusal::Method),
+            (Trust::Certificates, []) if self.channel.certified.is_empty() => Err(Refusal::Method),
             (Trust::Certificates, []) => Ok(0),
         };
         let judged = known.and_then(|key| self.judge(&peer).map(|()| key));
@@ -398,13 +398,15 @@ impl Handshake {
         if peer.name == me.name {
             return Err(Refusal::NameTaken(me.incarnation));
         }
-        let dialled = if let Side::Dialler(Some(name)) = &self.side { Some(name) } else { None };
-        let certified = match self.me.trust {
-            Trust::Certificates => self.channel.certified.as_ref(),
-            Trust::Secrets(_) => None,
+        let meant = match &self.side {
+            Side::Dialler(Some(name)) => *name == peer.name,
+            Side::Dialler(None) | Side::Listener => true,
         };
-        let other = |name: Option<&NodeName>| name.is_some_and(|name| *name != peer.name);
-        if other(dialled) || other(certified) { Err(Refusal::Name) } else { Ok(()) }
+        let certified = match self.me.trust {
+            Trust::Certificates => self.channel.certified.contains(&peer.name),
+            Trust::Secrets(_) => true,
+        };
+        if meant && certified { Ok(()) } else { Err(Refusal::Name) }
     }
 
     /// The number of the key that one of the proofs was made with. All are compared, in full, whatever they are.
@@ -449,8 +451,8 @@ impl Handshake {
         write_frame(&mut self.out, Kind::Proof, None, &body);
     }
 
-    /// Says why, and ends.
-    fn refuse(&mut self, refusal: Refusal) {
+    /// Says why, and ends; nothing if it is over.
+    pub fn refuse(&mut self, refusal: Refusal) {
         if !self.over {
             self.say(refusal);
             self.end(Err(HandshakeError::Refused(refusal)));

@@ -1,0 +1,3 @@
+mod many;
+mod pair;
+mod rules;
