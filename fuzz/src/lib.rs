@@ -11,6 +11,7 @@ mod client;
 mod framing;
 mod inputs;
 mod jid;
+mod link;
 mod phrases;
 mod rig;
 mod sasl;
@@ -21,6 +22,7 @@ mod shelf;
 pub use framing::framing;
 pub use inputs::inputs;
 pub use jid::jid;
+pub use link::link;
 pub use sasl::sasl;
 pub use scan::scan;
 pub use session::session;
@@ -29,11 +31,12 @@ pub use session::session;
 pub type Target = fn(&[u8]);
 
 /// All targets by their names, which are those of their corpora.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("framing", framing),
     ("scan", scan),
     ("jid", jid),
     ("sasl", sasl),
     ("session", session),
     ("inputs", inputs),
+    ("link", link),
 ];
