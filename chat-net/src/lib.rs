@@ -4,6 +4,7 @@
 //! does it. Whoever embeds a chat server begins with [`server`]. The other folders are usable, and tested, without it:
 //!
 //! - [`auth`]: who may log in, by accounts, tokens, a service, or anonymously;
+//! - `cluster` (feature `rustls`): the sockets of the links between nodes;
 //! - [`net`]: sockets, timers and threads, the same on every runtime; the in-memory transport;
 //! - [`proxy`]: the PROXY protocol, from the balancers that are trusted;
 //! - [`spawn`]: where asynchronous services run;
@@ -56,6 +57,8 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+#[cfg(all(feature = "rustls", any(feature = "async-std", feature = "tokio")))]
+pub mod cluster;
 #[cfg(any(feature = "async-std", feature = "tokio"))]
 pub mod net;
 pub mod proxy;

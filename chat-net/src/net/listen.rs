@@ -64,6 +64,12 @@ pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// Sets the options of a connected socket.
+#[cfg(feature = "rustls")]
+pub(super) fn set_stream_options(socket: &Socket) -> io::Result<()> {
+    set_options(socket)
+}
+
 fn set_options(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);

@@ -2,7 +2,8 @@
 //!
 //! Owns: which runtime a server's workers run on ([`Runtime`]), what its features leave to choose from; a connected
 //! socket that a worker reads and writes when it is ready (`Socket`); the deadline a worker sleeps until
-//! (`Sleep`); listeners with the options that matter ([`bind`]) and the acceptor behind them (`Acceptor`); the
+//! (`Sleep`); listeners with the options that matter ([`bind`]) and the acceptor behind them (`Acceptor`);
+//! outgoing connections (`connect`); the
 //! in-memory transport ([`MemoryStream`]); waiting for a future on a thread without any runtime ([`block_on`]).
 //! In: readiness and wakers. Out: bytes, accepted sockets.
 //! Invariants: nothing blocks, except what says so in its name; a socket owns no buffer; every choice between runtimes
@@ -11,6 +12,8 @@
 
 mod accept;
 mod block;
+#[cfg(feature = "rustls")]
+mod connect;
 mod listen;
 mod memory;
 mod runtime;
@@ -19,6 +22,8 @@ mod socket;
 
 pub(crate) use accept::{Acceptor, Incoming};
 pub use block::block_on;
+#[cfg(feature = "rustls")]
+pub(crate) use connect::{Connecting, connect};
 pub use listen::{BindError, bind};
 pub use memory::MemoryStream;
 pub(crate) use memory::{MemoryEnd, pair};

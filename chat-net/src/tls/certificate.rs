@@ -30,7 +30,7 @@ const XMPP_ADDR: &[u8] = &[0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x08, 0x05];
 const DNS_SRV: &[u8] = &[0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x08, 0x07];
 
 /// Reads the names out of a certificate in DER form.
-pub(super) fn names(certificate: &[u8]) -> ClientNames {
+pub(crate) fn names(certificate: &[u8]) -> ClientNames {
     let mut found = ClientNames::default();
     let complete = alternative_names(certificate).and_then(|list| collect(list, &mut found));
     if complete.is_some() { found } else { ClientNames::default() }

@@ -57,7 +57,7 @@ impl Identity {
     }
 
     /// Decodes both, and checks that they belong together.
-    pub(super) fn certified_key(&self, provider: Provider) -> Result<Arc<CertifiedKey>, TlsError> {
+    pub(crate) fn certified_key(&self, provider: Provider) -> Result<Arc<CertifiedKey>, TlsError> {
         let chain = certificates(&self.chain_pem, &self.chain_origin)?;
         let key = private_key(&self.key_pem, &self.key_origin)?;
         let unusable = |origin: &str, reason: &rustls::Error| TlsError::Unusable {
@@ -97,7 +97,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 /// The certificates in a PEM text: at least one.
-pub(super) fn certificates(text: &[u8], origin: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn certificates(text: &[u8], origin: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(text)
         .collect::<Result<_, _>>()
         .map_err(|error| bad_pem(origin, &error))?;

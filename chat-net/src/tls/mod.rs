@@ -10,7 +10,7 @@
 //! after [`TlsEvent::Closed`]; an idle connection owns no buffer; a faulted pipe stays faulted; no type of the TLS
 //! library is seen outside of this folder.
 //! Not here: sockets and readiness (the worker), who may log in by which names (`chat-core`'s SASL EXTERNAL), links
-//! between nodes.
+//! between nodes (`cluster`).
 //! Follows RFC 8446, RFC 5246, RFC 9266 (tls-exporter), RFC 6066 §3 (server names), RFC 6120 §13.7.1.4 (XMPP
 //! addresses in certificates), XEP-0368 (direct TLS).
 
@@ -25,9 +25,11 @@ mod pipe;
 mod record;
 mod self_signed;
 
+pub(crate) use certificate::names as certificate_names;
 pub use config::{Provider, Tls, TlsConfig, TlsPurpose};
 pub use error::{TlsError, TlsFault};
 pub use identity::Identity;
+pub(crate) use identity::certificates;
 pub use info::{CertificateSummary, ClientCertificate, ClientNames, TlsEvent, TlsInfo, TlsVersion};
 pub use pipe::TlsPipe;
 pub use self_signed::{SelfSigned, self_signed};

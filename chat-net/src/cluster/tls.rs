@@ -1,0 +1,174 @@
+//! TLS between nodes: version 1.3 only, without early data, without resumption.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientConfig, Resumption};
+use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::TLS13;
+use rustls::{
+    ClientConnection, Connection, DigitallySignedStruct, RootCertStore, ServerConnection, SignatureScheme,
+};
+
+use chat_core::cluster::NodeName;
+
+use crate::tls::{Identity, Provider, TlsError, self_signed};
+
+/// The protocol of links, so that nobody who means something else gets as far as a greeting.
+const ALPN: &[u8] = b"chat-link";
+/// The name that dialling nodes ask for. Who answers is found out by other means.
+const SERVER_NAME: &str = "chat-link";
+
+/// What a node needs for TLS with other nodes. Cheap to clone.
+#[derive(Clone)]
+pub struct LinkTls {
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+    certified: bool,
+}
+
+impl LinkTls {
+    /// For a cluster with a secret: certificates are made on the spot and believed unseen. The proofs of the secret are
+    /// bound to the connection, so nobody can stand between two nodes.
+    ///
+    /// # Errors
+    /// [`TlsError::NoProvider`] in a build without this provider.
+    pub fn with_secret(provider: Provider) -> Result<LinkTls, TlsError> {
+        let identity = self_signed(&[SERVER_NAME])?.identity();
+        LinkTls::new(&identity, provider, None)
+    }
+
+    /// For a cluster with an authority: both sides show a certificate that one of the authorities in `authorities_pem`
+    /// has signed. It names the node: as XMPP address (`id-on-xmppAddr`) its whole name, or as DNS name its host, which
+    /// stands for `chat@` that host. Its extended key usages, if it has any, allow clients and servers.
+    ///
+    /// # Errors
+    /// The certificates cannot be read, or the key does not belong to the certificate.
+    pub fn with_authority(
+        identity: &Identity,
+        authorities_pem: &[u8],
+        provider: Provider,
+    ) -> Result<LinkTls, TlsError> {
+        let origin = "the authorities of the cluster";
+        let unusable = |reason: String| TlsError::Unusable { origin: origin.to_owned(), reason };
+        let mut roots = RootCertStore::empty();
+        for certificate in crate::tls::certificates(authorities_pem, origin)? {
+            roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.crypto()?)
+            .build()
+            .map_err(|error| unusable(error.to_string()))?;
+        LinkTls::new(identity, provider, Some(verifier))
+    }
+
+    fn new(
+        identity: &Identity,
+        provider: Provider,
+        authority: Option<Arc<dyn ClientCertVerifier>>,
+    ) -> Result<LinkTls, TlsError> {
+        let setup = |error: rustls::Error| TlsError::Setup(error.to_string());
+        let crypto = provider.crypto()?;
+        let key: Arc<CertifiedKey> = identity.certified_key(provider)?;
+        let own = Arc::new(SingleCertAndKey::from(key));
+        let server = ServerConfig::builder_with_provider(crypto.clone())
+            .with_protocol_versions(&[&TLS13])
+            .map_err(setup)?;
+        let mut server = match &authority {
+            Some(verifier) => server.with_client_cert_verifier(verifier.clone()),
+            None => server.with_no_client_auth(),
+        }
+        .with_cert_resolver(own.clone());
+        server.alpn_protocols = vec![ALPN.to_vec()];
+        // No tickets: each connection has a handshake, and an exporter, of its own.
+        server.send_tls13_tickets = 0;
+        let certified = authority.is_some();
+        let verifier = Arc::new(Listeners { crypto: crypto.clone(), authority });
+        let client = ClientConfig::builder_with_provider(crypto)
+            .with_protocol_versions(&[&TLS13])
+            .map_err(setup)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut client =
+            if certified { client.with_client_cert_resolver(own) } else { client.with_no_client_auth() };
+        client.alpn_protocols = vec![ALPN.to_vec()];
+        client.resumption = Resumption::disabled();
+        client.enable_early_data = false;
+        Ok(LinkTls { server: Arc::new(server), client: Arc::new(client), certified })
+    }
+
+    /// The TLS of a connection that this node dialled, or that another did.
+    pub(super) fn connection(&self, dialled: bool) -> Result<Connection, rustls::Error> {
+        Ok(if dialled {
+            let name = ServerName::try_from(SERVER_NAME).expect("the name is a host name");
+            Connection::Client(ClientConnection::new(self.client.clone(), name)?)
+        } else {
+            Connection::Server(ServerConnection::new(self.server.clone())?)
+        })
+    }
+
+    /// The names that the cluster's authority vouches for on this connection; none if the cluster has a secret instead.
+    pub(super) fn certified(&self, connection: &Connection) -> Vec<NodeName> {
+        let own = connection.peer_certificates().and_then(|chain| chain.first());
+        let Some(own) = own.filter(|_| self.certified) else { return Vec::new() };
+        let names = crate::tls::certificate_names(own);
+        let addresses = names.xmpp_addrs.iter().filter_map(|address| NodeName::parse(address).ok());
+        let hosts = names.dns_names.iter().filter_map(|host| NodeName::new("chat", host).ok());
+        addresses.chain(hosts).collect()
+    }
+}
+
+impl std::fmt::Debug for LinkTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkTls").field("certified", &self.certified).finish_non_exhaustive()
+    }
+}
+
+/// What a dialling node asks of a certificate: that the authority has signed it, if there is one. Its names are looked at
+/// later; without an authority it says nothing, but its key must have signed the handshake all the same.
+#[derive(Debug)]
+struct Listeners {
+    crypto: Arc<CryptoProvider>,
+    authority: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+impl ServerCertVerifier for Listeners {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(authority) = &self.authority {
+            authority.verify_client_cert(end_entity, intermediates, now)?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("links between nodes have TLS 1.3".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.crypto.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.crypto.signature_verification_algorithms.supported_schemes()
+    }
+}

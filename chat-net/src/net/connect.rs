@@ -1,0 +1,30 @@
+//! Outgoing connections.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use super::listen::set_stream_options;
+use super::{Runtime, Socket};
+
+/// A connection that is being made. Dropping it gives up.
+pub(crate) type Connecting = Pin<Box<dyn Future<Output = io::Result<Socket>> + Send>>;
+
+/// Connects to an address. There is no timeout: the caller drops what takes too long.
+pub(crate) fn connect(address: SocketAddr, runtime: Runtime) -> Connecting {
+    match runtime {
+        #[cfg(feature = "tokio")]
+        Runtime::Tokio => Box::pin(async move {
+            let stream = tokio::net::TcpStream::connect(address).await?;
+            set_stream_options(&socket2::SockRef::from(&stream))?;
+            Ok(Socket::Tokio(stream))
+        }),
+        #[cfg(feature = "async-std")]
+        Runtime::AsyncStd => Box::pin(async move {
+            let stream = async_io::Async::<std::net::TcpStream>::connect(address).await?;
+            set_stream_options(&socket2::SockRef::from(&stream))?;
+            Ok(Socket::AsyncIo(stream))
+        }),
+    }
+}
