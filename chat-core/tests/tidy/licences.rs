@@ -6,6 +6,8 @@ use crate::tree::{self, Package};
 
 struct Rules {
     allowed: Vec<String>,
+    /// A crate, and a licence that is accepted for it alone.
+    exceptions: Vec<(String, String)>,
     /// A crate, and below which version it is refused; none: whatever the version.
     banned: Vec<(String, Option<String>)>,
 }
@@ -15,7 +17,9 @@ pub fn complaints() -> Vec<String> {
     let mut found = Vec::new();
     for package in tree::packages(&["--workspace", "--all-features", "--edges", "normal,build"]) {
         let at = format!("{} {}", package.name, package.version);
-        if !is_allowed(&package.licence, &rules.allowed) {
+        let alone = rules.exceptions.iter().filter(|(name, _)| *name == package.name).map(|(_, l)| l.clone());
+        let allowed: Vec<String> = rules.allowed.iter().cloned().chain(alone).collect();
+        if !is_allowed(&package.licence, &allowed) {
             found.push(format!("{at}: the licence `{}` is not in [licenses] allow", package.licence));
         }
         if let Some(from) = package.from.as_ref().filter(|_| !is_ours(&package)) {
@@ -44,6 +48,13 @@ fn read_rules() -> Rules {
         text[start..].split_once("\n]").map(|p| p.0.to_owned()).unwrap_or_default()
     };
     let allowed = quoted(&list("allow = [")).map(str::to_owned).collect();
+    let exceptions = list("exceptions = [")
+        .lines()
+        .filter_map(|line| {
+            let mut words = quoted(line.split_once("crate = ")?.1);
+            Some((words.next()?.to_owned(), words.next()?.to_owned()))
+        })
+        .collect();
     let banned = list("deny = [")
         .lines()
         .filter_map(|line| {
@@ -54,7 +65,7 @@ fn read_rules() -> Rules {
             })
         })
         .collect();
-    Rules { allowed, banned }
+    Rules { allowed, exceptions, banned }
 }
 
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
