@@ -1,7 +1,7 @@
 //! Where to dial: the addresses of peers, in turn, and those of whom only an address is known.
 
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use super::backoff::Backoff;
 use crate::base::limits::LinkLimits;

@@ -1,7 +1,7 @@
 //! All links of a node, and the connections that are not yet known to belong to one.
 
+use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
 
 use super::conn::LinkConn;
 use super::dials::Dials;

@@ -1,7 +1,7 @@
 //! All links of several nodes, greetings included, over a network without faults.
 
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use zeroize::Zeroizing;
 
