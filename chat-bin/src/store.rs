@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chat_net::store::{Accounts, Memory, Store, sqlite};
+use chat_net::store::{self, Accounts, Memory, Store, postgres, sqlite};
 
 use crate::Failure;
 use crate::config::{Config, Durability, StoreUrl};
@@ -13,7 +13,7 @@ use crate::config::{Config, Durability, StoreUrl};
 /// Who opens a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opener {
-    /// A server: no other may have it.
+    /// A server. A file is for one of them only.
     Server,
     /// A command, beside a server or without one.
     Command,
@@ -37,7 +37,7 @@ impl Opened {
 /// Opens the store of the configuration; makes it if it is missing.
 ///
 /// # Errors
-/// The store is in use, damaged, not in this build, or (for a command) in the memory of another process.
+/// The store is in use, damaged, away, or (for a command) in the memory of another process.
 pub fn open(config: &Config, opener: Opener) -> Result<Opened, Failure> {
     match (&config.store.url, opener) {
         (StoreUrl::Memory, Opener::Server) => Ok(Opened::new(Memory::new())),
@@ -49,16 +49,29 @@ pub fn open(config: &Config, opener: Opener) -> Result<Opened, Failure> {
                 Opener::Server => sqlite::Options::new(path),
                 Opener::Command => sqlite::Options::shared(path),
             };
-            options.durability = match config.store.durability {
-                Durability::Full => sqlite::Durability::Full,
-                Durability::Memory => sqlite::Durability::Memory,
-            };
+            options.durability = durability(config);
             Ok(Opened::new(sqlite::Sqlite::open(options)?))
         }
-        (StoreUrl::Postgres(_), _) => Err(Failure::new(format!(
-            "store.url ({}): PostgreSQL is not in this build yet; use sqlite:PATH",
-            config.origin("store.url")
-        ))),
+        (StoreUrl::Postgres(url), opener) => {
+            let mut options = match opener {
+                Opener::Server => {
+                    let mut options = postgres::Options::new(url.expose())?;
+                    options.connections = config.store.connections;
+                    options
+                }
+                Opener::Command => postgres::Options::shared(url.expose())?,
+            };
+            options.durability = durability(config);
+            // Its tasks have a thread of their own, which the server may wait for when it ends.
+            Ok(Opened::new(postgres::Postgres::open_blocking(options)?))
+        }
+    }
+}
+
+fn durability(config: &Config) -> store::Durability {
+    match config.store.durability {
+        Durability::Full => store::Durability::Full,
+        Durability::Memory => store::Durability::Memory,
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chat_net::store::postgres::private::Private;
 use support::TestServer;
 use support::client::Client;
 
@@ -52,6 +53,38 @@ impl Dice {
 #[test]
 fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
     let mut server = TestServer::start(&[("c2s.allow_plaintext", "true"), ("limits.c2s_rate", "0")]);
+    survive(&mut server, crashes(), |_, server, after| {
+        thread::sleep(after);
+        server.kill();
+    });
+}
+
+/// The same with a database of its own process, which crashes alone, with the server, or not at all.
+#[test]
+fn nothing_acknowledged_is_lost_when_the_server_or_its_database_is_killed() {
+    let database = Private::start_with(&[]);
+    let settings =
+        [("c2s.allow_plaintext", "true"), ("limits.c2s_rate", "0"), ("store.url", &database.database())];
+    let mut server = TestServer::start(&settings);
+    survive(&mut server, 12, |round, server, after| {
+        thread::sleep(after / 2);
+        if round % 3 == 0 {
+            database.stop("immediate");
+            database.start_again();
+        }
+        thread::sleep(after / 2);
+        if round % 3 == 1 {
+            database.stop("immediate");
+        }
+        server.kill();
+        if round % 3 == 1 {
+            database.start_again();
+        }
+    });
+}
+
+/// Kills a server under load, again and again; `kill` gets the number of the round and how long the load should last.
+fn survive(server: &mut TestServer, kills: u32, kill: impl Fn(u32, &mut TestServer, Duration)) {
     for (name, _) in RECIPIENTS {
         server.add_user(&format!("{name}@{DOMAIN}"), PASSWORD);
     }
@@ -60,9 +93,9 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
     }
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ u64::from(std::process::id()));
     let (mut acked, mut back, mut rounds_with_acks) = (0, 0, 0);
-    for round in 0..crashes() {
+    for round in 0..kills {
         let after = Duration::from_millis(50 + dice.below(950));
-        let (promised, had) = one_life(&mut server, round, after);
+        let (promised, had) = one_life(server, round, |server| kill(round, server, after));
         server.start_again();
         let brought = collect(server.c2s);
         for (recipient, ids) in &promised {
@@ -76,18 +109,15 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
         acked += n;
         rounds_with_acks += usize::from(n > 0);
     }
-    println!("{} kills, {acked} messages acknowledged before, {back} came back, none lost", crashes());
-    assert!(
-        acked > 0 && rounds_with_acks * 2 > crashes() as usize,
-        "the test must have had something to lose"
-    );
+    println!("{kills} kills, {acked} messages acknowledged before, {back} came back, none lost");
+    assert!(acked > 0 && rounds_with_acks * 2 > kills as usize, "the test must have had something to lose");
 }
 
 type Ids = BTreeMap<&'static str, BTreeSet<String>>;
 
 /// Load until the server is killed. Returns what it had promised for each recipient, and what each recipient had
 /// acknowledged.
-fn one_life(server: &mut TestServer, round: u32, after: Duration) -> (Ids, Ids) {
+fn one_life(server: &mut TestServer, round: u32, kill: impl FnOnce(&mut TestServer)) -> (Ids, Ids) {
     let addr = server.c2s;
     let mut recipients = Vec::new();
     for (name, habit) in RECIPIENTS {
@@ -138,8 +168,7 @@ fn one_life(server: &mut TestServer, round: u32, after: Duration) -> (Ids, Ids) 
         })
         .collect();
     ready.store(true, Ordering::Release);
-    thread::sleep(after);
-    server.kill();
+    kill(server);
     let mut promised: Ids = RECIPIENTS.iter().map(|(name, _)| (*name, BTreeSet::new())).collect();
     for sender in senders {
         for id in sender.join().expect("a sender ends") {

@@ -112,9 +112,13 @@ fn what_is_in_the_way_is_named() {
     let (code, said) = serve(&["store.url=memory:", &format!("listen.web={address}")]);
     assert_eq!(code, Some(1));
     assert!(said.starts_with(&format!("error: cannot listen on {address}: ")), "{said}");
-    let (code, said) = serve(&["store.url=postgres://chat:hunter2@db/chat"]);
-    assert_eq!(code, Some(1));
-    assert!(said.contains("PostgreSQL is not in this build yet") && !said.contains("hunter2"), "{said}");
+    // A server waits for its database; a command says at once that it is not there.
+    let database = "store.url=postgres://chat:hunter2@127.0.0.1:1/chat";
+    let output = chat(&["user", "list", "--set", database]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("error: cannot connect to the database 127.0.0.1:1/chat: "), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
     for alone in ["cluster.secret=0123456789abcdef", "cluster.role=standby", "cluster.active_wanted=4"] {
         let (code, said) = serve(&["store.url=memory:", alone]);
         assert_eq!(code, Some(1), "{alone}");

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
+use chat_net::store::postgres::private::Private;
 use support::raw::RawClient;
 use support::{TestServer, eventually, put};
 
@@ -126,6 +127,39 @@ fn many_accounts_are_imported() {
     RawClient::log_in(server.c2s, "user1@b.example", "new", "home");
     let said = failed(&server.run(&["user", "import", "nowhere"], ""));
     assert!(said.starts_with("error: nowhere: "), "{said}");
+}
+
+#[test]
+fn accounts_live_in_postgres_as_well() {
+    let database = Private::start();
+    let mut server = TestServer::start(&[PLAINTEXT, ("store.url", &database.database())]);
+    let (romeo, password) = server.accounts[0].clone();
+    let client = RawClient::log_in(server.c2s, &romeo, &password, "balcony");
+    done(&server.run(&["user", "remove", &romeo], ""));
+    let begun = Instant::now();
+    assert!(client.read_to_end().contains("<not-authorized"));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    done(&server.run(&["user", "import", "-"], "nurse:angelica\nfriar:laurence"));
+    let run = server.run(&["user", "import", "-", "--replace"], "friar:lawrence\ntybalt:x");
+    assert!(done(&run).starts_with("1 account added, 1 got another password in "), "{}", out(&run));
+    done(&server.run(&["user", "passwd", "nurse", "--password-stdin"], "other"));
+    let all = "friar@localhost\njuliet@localhost\nnurse@localhost\ntybalt@localhost\n";
+    assert_eq!(done(&server.run(&["user", "list"], "")), all);
+
+    server.terminate();
+    server.start_again();
+    RawClient::log_in(server.c2s, "nurse@localhost", "other", "house");
+    RawClient::log_in(server.c2s, "friar@localhost", "lawrence", "cell");
+    database.stop("fast");
+    let said = failed(&server.run(&["user", "list"], ""));
+    assert!(said.starts_with("error: cannot connect to the database "), "{said}");
+    eventually("no traffic", || (server.health() == Some(503)).then_some(()));
+    database.start_again();
+    eventually("traffic again", || (server.health() == Some(200)).then_some(()));
+    RawClient::log_in(server.c2s, "nurse@localhost", "other", "house");
+    let told = server.log().matches("the database fails").count();
+    assert_eq!(told, 1, "{}", server.log());
+    server.terminate();
 }
 
 #[test]

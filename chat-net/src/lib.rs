@@ -8,7 +8,7 @@
 //! - [`net`]: sockets, timers and threads, the same on every runtime; the in-memory transport;
 //! - [`proxy`]: the PROXY protocol, from the balancers that are trusted;
 //! - [`spawn`]: where asynchronous services run;
-//! - [`store`]: users, rosters, block lists, credentials and waiting messages, in memory or in SQLite;
+//! - [`store`]: users, rosters, block lists, credentials and waiting messages, in memory, in SQLite or in PostgreSQL;
 //! - `tls` (feature `rustls`): TLS as a pipe from bytes to bytes, without a socket.
 //!
 //! A private one, `worker`, is the loop that drives an engine: every connection of a server lives in it.
@@ -48,11 +48,12 @@
 //! | `aws-lc-rs`, `ring` | the two providers; with both built in, [`tls::Provider`] chooses |
 //! | `jwt`, `http` | authenticators: signed tokens (by aws-lc-rs), a service that is asked |
 //! | `sqlite` | the embedded store |
-//! | `conformance` | [`store`]'s suite for those who write stores |
+//! | `postgres` | the store that nodes share; implies `tokio` and `rustls` |
+//! | `conformance` | [`store`]'s suite for those who write stores; with `postgres`, private servers for tests |
 //! | `fault-injection` | faults on purpose in the embedded store, for tests |
 //!
-//! A feature adds something to choose and never changes what was chosen before. No type of rustls, SQLite or any
-//! runtime stands in a public signature, so they can be replaced without a change for those who embed the server.
+//! A feature adds something to choose and never changes what was chosen before. No type of rustls, SQLite, PostgreSQL or
+//! any runtime stands in a public signature, so they can be replaced without a change for those who embed the server.
 #![cfg_attr(not(feature = "rustls"), allow(rustdoc::broken_intra_doc_links))]
 #![forbid(unsafe_code)]
 
@@ -76,6 +77,13 @@ pub use chat_core;
 pub use chat_core::{ext, jid, stanza, xml};
 
 /// What docs/EMBEDDING.md shows is compiled, and run where that makes sense, by the tests of a build with every feature.
-#[cfg(all(doctest, feature = "async-std", feature = "http", feature = "jwt", feature = "sqlite"))]
+#[cfg(all(
+    doctest,
+    feature = "async-std",
+    feature = "http",
+    feature = "jwt",
+    feature = "postgres",
+    feature = "sqlite"
+))]
 #[doc = include_str!("../../docs/EMBEDDING.md")]
 pub struct Embedding;

@@ -5,6 +5,7 @@ use std::io;
 
 use chat_core::base::limits::{CLUSTER_NODES_MAX, ROSTER_REQUEST_BYTES_MAX};
 use chat_core::cluster::discovery::siblings;
+use chat_net::store::postgres;
 
 use super::layer::{Values, full_name};
 use super::origin::ConfigError;
@@ -32,6 +33,7 @@ pub(crate) struct Checked {
 /// Applies all rules. Those about a setting in `broken` are left out: its fault is known.
 pub(crate) fn check(values: &Values, sources: &Sources, broken: &BTreeSet<&'static str>) -> Checked {
     let mut rules = Rules { view: View { values, domain: None }, sources, broken, found: Checked::default() };
+    rules.store();
     rules.cluster();
     rules.lists();
     rules.siblings();
@@ -78,6 +80,14 @@ impl Rules<'_> {
         let domain = self.view.domain.filter(|d| self.view.values.of_domain(d, names[0]).is_some());
         let name = full_name(domain, names[0]);
         self.found.errors.push(ConfigError::new(origin, format!("{name}: {message}")));
+    }
+
+    fn store(&mut self) {
+        if let StoreUrl::Postgres(url) = self.view.store("store.url")
+            && let Err(error) = postgres::Options::new(url.expose())
+        {
+            self.error(&["store.url"], &error.to_string());
+        }
     }
 
     fn cluster(&mut self) {

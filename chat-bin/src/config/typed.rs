@@ -71,6 +71,8 @@ pub struct Store {
     pub url: StoreUrl,
     /// What a commit means.
     pub durability: Durability,
+    /// Connections to a database server.
+    pub connections: usize,
 }
 
 /// What a commit of the store means (docs/ARCHITECTURE.md).
@@ -251,6 +253,7 @@ impl Config {
                     "memory" => Durability::Memory,
                     _ => Durability::Full,
                 },
+                connections: view.int("store.connections") as usize,
             },
             paths: Paths {
                 xconfig: view.path("paths.xconfig").clone(),

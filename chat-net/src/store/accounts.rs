@@ -207,7 +207,7 @@ impl fmt::Debug for dyn Accounts {
 }
 
 /// The text form of SCRAM keys (RFC 5803 §2): `SCRAM-SHA-1$4096:<salt>$<stored key>:<server key>`, in base64.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(super) fn to_text(hash: Hash, keys: &ScramKeys) -> String {
     use base64::Engine as _;
     let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
@@ -216,7 +216,7 @@ pub(super) fn to_text(hash: Hash, keys: &ScramKeys) -> String {
 }
 
 /// Reads [`to_text`]; none if it is not exactly that.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(super) fn from_text(hash: Hash, text: &str) -> Option<ScramKeys> {
     use base64::Engine as _;
     let decode = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).ok();
@@ -233,7 +233,7 @@ pub(super) fn from_text(hash: Hash, text: &str) -> Option<ScramKeys> {
     keys.fit(hash).then_some(keys)
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(all(test, any(feature = "postgres", feature = "sqlite")))]
 mod tests {
     use super::*;
 

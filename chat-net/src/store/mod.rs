@@ -26,9 +26,13 @@ mod accounts;
 mod asynchronous;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod jobs;
 mod memory;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrate;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -58,6 +62,17 @@ pub trait StoreSink: Send + Sync {
 
 /// What to do when an account was removed by somebody else than the engine.
 pub type AccountRemoved = Arc<dyn Fn(&BareJid) + Send + Sync>;
+
+/// What the loss of power may take.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Nothing that was answered: every commit is on the disk first.
+    #[default]
+    Full,
+    /// What was answered in the last seconds before the machine (not just this program) crashed.
+    Memory,
+}
 
 /// A store of users and their messages.
 ///

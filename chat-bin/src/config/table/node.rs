@@ -149,13 +149,19 @@ pub(super) const SETTINGS: &[Setting] = &[
         "store.url",
         Kind::Store,
         Fallback::Text("sqlite:data/chat.db"),
-        "Where everything is kept: sqlite:PATH for one node, postgres://… for a cluster, memory: for tests.",
+        "Where everything is kept: sqlite:PATH for one node, postgres://USER:PASSWORD@HOST:PORT/DATABASE for a cluster, memory: for tests. PostgreSQL: sslmode=disable, prefer (the default: any certificate) or require (a certificate for the host, by an authority of the system or of sslrootcert=FILE) and other options of libpq stand behind a ?; a host that is a path (%2Frun%2Fpostgresql) is the folder of a socket; the tables are made at the start.",
     ),
     Setting::new(
         "store.durability",
         Kind::Choice(&["full", "memory"]),
         Fallback::Text("full"),
         "full: an acknowledged message survives a power cut. memory: it survives the process, but the machine's failure may lose the last moments.",
+    ),
+    Setting::new(
+        "store.connections",
+        count(1, 100),
+        Fallback::Text("4"),
+        "Connections to PostgreSQL that carry out operations; one more watches.",
     ),
     Setting::new(
         "auth.method",

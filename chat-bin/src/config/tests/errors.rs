@@ -192,6 +192,23 @@ fn a_cluster_does_not_start_on_sqlite() {
 }
 
 #[test]
+fn the_url_of_a_database_is_looked_at() {
+    let errors = |url| Machine::new().env("CHAT_STORE_URL", url).errors();
+    let good = "postgres://chat:pw@db/chat?sslmode=require&sslrootcert=/etc/ca.pem";
+    Machine::new().env("CHAT_STORE_URL", good).config();
+    let start = "environment CHAT_STORE_URL: store.url: the URL of the database cannot be used: ";
+    for (url, why) in [
+        ("postgres://db/chat?sslmode=verify-ca", "sslmode is one of disable, prefer, require"),
+        ("postgres://db/chat?connect_timeout=soon", "the value of connect_timeout is not valid"),
+        ("postgres://db:none/chat", "the value of port is not valid"),
+        ("postgres://db%zz/chat%ff", "it is not postgres://"),
+    ] {
+        let [error]: [String; 1] = errors(url).try_into().expect("one error");
+        assert!(error.strip_prefix(start).is_some_and(|rest| rest.starts_with(why)), "{error}");
+    }
+}
+
+#[test]
 fn siblings_need_numbers() {
     let cluster = |host: &str, low: &str, high: &str| {
         let mut m = Machine::new()
@@ -238,7 +255,7 @@ fn siblings_need_numbers() {
 fn secrets_are_never_printed() {
     const S: &str = "hunter2hunter2hunter2";
     let config = Machine::with_toml(&format!("[cluster]\nsecret = [\"{S}\", \"{S}x\"]"))
-        .env("CHAT_STORE_URL", &format!("postgres://chat:{S}@db/chat?sslpassword={S}"))
+        .env("CHAT_STORE_URL", &format!("postgres://chat:{S}@db/chat?password={S}"))
         .env("CHAT_ADMIN_TOKEN", S)
         .env("CHAT_AUTH_METHOD", "jwt http")
         .env("CHAT_AUTH_JWT_SECRET", S)
@@ -261,6 +278,8 @@ fn secrets_are_never_printed() {
         format!("admin.tokn = \"{S}\""),
         format!("cluster.secret = [\"{S}\", \"{S}\", \"{S}\"]"),
         format!("store.url = \"mysql://u:{S}@h\""),
+        format!("store.url = \"postgres://u:{S}@h?{S}={S}\""),
+        format!("store.url = \"postgres://u:x?{S}@h\""),
         format!("auth.http_url = \"u:{S}@h\""),
         format!("auth.jwt_secret = \"{S}\"\nauth.jwt_secret = \"{S}\""),
     ] {

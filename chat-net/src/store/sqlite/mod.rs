@@ -45,10 +45,13 @@ use chat_core::effect::StoreOp;
 use rusqlite::Connection;
 
 use self::lock::Lock;
-use self::queue::{Job, Queue};
+use self::queue::Queue;
 use self::watch::Watch;
 use self::writer::{Health, Writer};
+use super::jobs::Job;
 use super::{AccountRemoved, Accounts, AccountsAnswer, AccountsOp, Store, StoreSink};
+
+pub use super::Durability;
 
 #[cfg(any(test, feature = "fault-injection"))]
 pub use self::fault::{Fault, Faults};
@@ -58,16 +61,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Statements that a connection keeps compiled; more than there are.
 const STATEMENTS_MAX: usize = 64;
-
-/// What the loss of power may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
-    /// Nothing that was answered: every commit is on the disk first.
-    #[default]
-    Full,
-    /// What was answered in the last seconds before the machine (not just this program) crashed.
-    Memory,
-}
 
 /// How to open a store.
 #[derive(Clone)]
@@ -228,7 +221,7 @@ impl Store for Sqlite {
 
 impl Accounts for Sqlite {
     fn begin(&self, op: AccountsOp, answer: AccountsAnswer) {
-        self.queue.submit(Job::Account { op: Box::new(op), answer: Some(answer) });
+        self.queue.submit(Job::account(op, answer));
     }
 }
 

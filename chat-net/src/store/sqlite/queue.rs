@@ -1,102 +1,16 @@
 //! What waits, and in which order it may be carried out.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chat_core::base::RequestId;
-use chat_core::effect::{StoreError, StoreOp, StoreResult};
+use chat_core::effect::StoreError;
 use chat_core::jid::BareJid;
 
-use crate::store::{AccountsAnswer, AccountsOp, AccountsResult, StoreSink};
+use crate::store::jobs::{self, Entry, Job, Ledger, Outcome};
 
 /// Jobs finished under one hold of the lock, so that workers that submit never wait long.
 const FINISH_AT_ONCE: usize = 256;
-
-/// An operation and where its answer goes.
-pub(super) enum Job {
-    Store {
-        id: RequestId,
-        op: Arc<StoreOp>,
-        sink: Arc<dyn StoreSink>,
-    },
-    Account {
-        op: Box<AccountsOp>,
-        /// Taken when the answer is given.
-        answer: Option<AccountsAnswer>,
-    },
-}
-
-/// Answers for one sink.
-type Batch = Vec<(RequestId, StoreResult)>;
-
-/// The answer to a job.
-pub(super) enum Outcome {
-    Store(StoreResult),
-    Account(AccountsResult),
-}
-
-impl Job {
-    fn user(&self) -> Option<&BareJid> {
-        match self {
-            Job::Store { op, .. } => Some(op.user()),
-            Job::Account { op, .. } => op.user(),
-        }
-    }
-
-    pub(super) fn is_write(&self) -> bool {
-        match self {
-            Job::Store { op, .. } => op.is_write(),
-            Job::Account { op, .. } => op.is_write(),
-        }
-    }
-
-    /// What it holds in memory, roughly.
-    fn bytes(&self) -> usize {
-        const OVERHEAD: usize = 128;
-        OVERHEAD
-            + match self {
-                Job::Store { op, .. } => match &**op {
-                    StoreOp::PutRoster { roster: data, .. } | StoreOp::PutBlocked { blocked: data, .. } => {
-                        data.len()
-                    }
-                    StoreOp::SpoolPut { row, .. } => row.stanza.len(),
-                    StoreOp::SpoolDelete { ids, .. } => 16 * ids.len(),
-                    StoreOp::LoadUser { .. }
-                    | StoreOp::Touch { .. }
-                    | StoreOp::SpoolRead { .. }
-                    | StoreOp::RemoveUser { .. } => 0,
-                },
-                Job::Account { op, .. } => match &**op {
-                    AccountsOp::Import { accounts, .. } => 1024 * accounts.len(),
-                    _ => 1024,
-                },
-            }
-    }
-
-    /// What makes a repeat of an unanswered job recognisable.
-    fn key(&self) -> Option<(usize, RequestId)> {
-        match self {
-            Job::Store { id, sink, .. } => Some((Arc::as_ptr(sink).cast::<()>() as usize, *id)),
-            Job::Account { .. } => None,
-        }
-    }
-
-    /// An answer that the job was not carried out.
-    pub(super) fn failure(&self, error: StoreError) -> Outcome {
-        match self {
-            Job::Store { .. } => Outcome::Store(Err(error)),
-            Job::Account { .. } => Outcome::Account(Err(error.into())),
-        }
-    }
-
-    fn refuse(self, error: StoreError) {
-        match self {
-            Job::Store { id, sink, .. } => sink.done(vec![(id, Err(error))]),
-            Job::Account { answer, .. } => answer.into_iter().for_each(|answer| answer(Err(error.into()))),
-        }
-    }
-}
 
 /// Where a job was carried out.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,22 +33,13 @@ pub(super) struct Queue {
     state: Mutex<State>,
     for_writer: Condvar,
     for_readers: Condvar,
-    unanswered_max: usize,
-    bytes_max: usize,
 }
 
-#[derive(Default)]
 struct State {
     to_write: Vec<Job>,
     to_read: VecDeque<Job>,
     lanes: HashMap<BareJid, Lane>,
-    keys: HashSet<(usize, RequestId)>,
-    /// Jobs that count for the bound, and their bytes: until just before they are answered.
-    waiting: usize,
-    bytes: usize,
-    /// Jobs that are not quite done with: until just after they are answered.
-    unfinished: usize,
-    closed: bool,
+    ledger: Ledger,
 }
 
 /// What is under way for one user.
@@ -150,8 +55,14 @@ struct Lane {
 
 impl Queue {
     pub(super) fn new(unanswered_max: usize, bytes_max: usize) -> Queue {
+        let state = State {
+            to_write: Vec::new(),
+            to_read: VecDeque::new(),
+            lanes: HashMap::new(),
+            ledger: Ledger::new(unanswered_max, bytes_max),
+        };
         let (for_writer, for_readers) = (Condvar::new(), Condvar::new());
-        Queue { state: Mutex::default(), for_writer, for_readers, unanswered_max, bytes_max }
+        Queue { state: Mutex::new(state), for_writer, for_readers }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -160,22 +71,14 @@ impl Queue {
 
     pub(super) fn submit(&self, job: Job) {
         let mut state = self.state();
-        let (key, bytes) = (job.key(), job.bytes());
-        if key.is_some_and(|key| state.keys.contains(&key)) {
-            return;
+        match state.ledger.enter(&job) {
+            Entry::Taken => {}
+            Entry::Repeat => return,
+            Entry::Refused(error) => {
+                drop(state);
+                return job.refuse(error);
+            }
         }
-        // Something that is too large for the bound all alone is let through alone.
-        let full = state.waiting >= self.unanswered_max
-            || (state.waiting > 0 && state.bytes + bytes > self.bytes_max);
-        if state.closed || full {
-            let error = if state.closed { StoreError::Unavailable } else { StoreError::Overloaded };
-            drop(state);
-            return job.refuse(error);
-        }
-        state.keys.extend(key);
-        state.waiting += 1;
-        state.unfinished += 1;
-        state.bytes += bytes;
         match state.place(job) {
             Some(Via::Writer) => self.for_writer.notify_one(),
             Some(Via::Reader) => self.for_readers.notify_one(),
@@ -190,7 +93,7 @@ impl Queue {
             if !state.to_write.is_empty() {
                 return Taken::Batch(std::mem::take(&mut state.to_write));
             }
-            if state.closed && state.unfinished == 0 {
+            if state.ledger.is_over() {
                 return Taken::End;
             }
             state = match patience {
@@ -198,7 +101,7 @@ impl Queue {
                 Some(patience) => {
                     let waited = self.for_writer.wait_timeout(state, patience);
                     let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                    if timeout.timed_out() && state.to_write.is_empty() && !state.closed {
+                    if timeout.timed_out() && state.to_write.is_empty() && !state.ledger.is_closed() {
                         return Taken::Nothing;
                     }
                     state
@@ -215,7 +118,7 @@ impl Queue {
             if jobs > 0 {
                 return Some(state.to_read.drain(..jobs).collect());
             }
-            if state.closed && state.unfinished == 0 {
+            if state.ledger.is_over() {
                 return None;
             }
             state = self.for_readers.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -224,31 +127,8 @@ impl Queue {
 
     /// Gives the answers: one batch for each sink. Only then may what waited behind these jobs begin.
     pub(super) fn answer(&self, mut jobs: Vec<Job>, outcomes: Vec<Outcome>, via: Via) {
-        assert_eq!(jobs.len(), outcomes.len(), "every job has one outcome");
         self.make_room(&jobs);
-        let mut batches: Vec<(&Arc<dyn StoreSink>, Batch)> = Vec::new();
-        let mut answers = Vec::new();
-        for (job, outcome) in jobs.iter_mut().zip(outcomes) {
-            match (job, outcome) {
-                (Job::Store { id, sink, .. }, Outcome::Store(result)) => {
-                    let sink = &*sink;
-                    match batches.iter_mut().find(|(other, _)| Arc::ptr_eq(other, sink)) {
-                        Some((_, batch)) => batch.push((*id, result)),
-                        None => batches.push((sink, vec![(*id, result)])),
-                    }
-                }
-                (Job::Account { answer, .. }, Outcome::Account(result)) => {
-                    answers.extend(answer.take().map(|answer| (answer, result)));
-                }
-                _ => unreachable!("an outcome is of its job's kind"),
-            }
-        }
-        for (sink, batch) in batches {
-            sink.done(batch);
-        }
-        for (answer, result) in answers {
-            answer(result);
-        }
+        jobs::give(&mut jobs, outcomes);
         self.finish(&jobs, via);
     }
 
@@ -263,11 +143,7 @@ impl Queue {
         for jobs in jobs.chunks(FINISH_AT_ONCE) {
             let mut state = self.state();
             for job in jobs {
-                if let Some(key) = job.key() {
-                    state.keys.remove(&key);
-                }
-                state.waiting = state.waiting.saturating_sub(1);
-                state.bytes = state.bytes.saturating_sub(job.bytes());
+                state.ledger.make_room(job);
             }
         }
     }
@@ -278,7 +154,7 @@ impl Queue {
             for job in jobs {
                 state.finish(job, via);
             }
-            let (write, end) = (!state.to_write.is_empty(), state.closed && state.unfinished == 0);
+            let (write, end) = (!state.to_write.is_empty(), state.ledger.is_over());
             drop(state);
             if write || end {
                 self.for_writer.notify_one();
@@ -291,7 +167,7 @@ impl Queue {
 
     /// Refuses what comes from now on. What is there is still answered.
     pub(super) fn close(&self) {
-        self.state().closed = true;
+        self.state().ledger.close();
         self.for_writer.notify_one();
         self.for_readers.notify_all();
     }
@@ -300,12 +176,10 @@ impl Queue {
     pub(super) fn abandon(&self) {
         let mut state = self.state();
         let state_now = &mut *state;
-        state_now.closed = true;
+        state_now.ledger.abandon();
         let parked = state_now.lanes.drain().flat_map(|(_, lane)| lane.parked);
         let left: Vec<_> =
             state_now.to_write.drain(..).chain(state_now.to_read.drain(..)).chain(parked).collect();
-        (state.waiting, state.bytes, state.unfinished) = (0, 0, 0);
-        state.keys.clear();
         drop(state);
         self.for_writer.notify_one();
         self.for_readers.notify_all();
@@ -344,7 +218,7 @@ impl State {
     }
 
     fn finish(&mut self, job: &Job, via: Via) {
-        self.unfinished = self.unfinished.saturating_sub(1);
+        self.ledger.finish();
         let Some(user) = job.user() else { return };
         let Some(lane) = self.lanes.get_mut(user) else { return };
         match via {

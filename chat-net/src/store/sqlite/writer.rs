@@ -8,8 +8,9 @@ use chat_core::effect::StoreError;
 use rusqlite::{Connection, ffi};
 
 use super::fault::{Fault, Script};
-use super::queue::{Job, Outcome, Queue, Taken, Via};
+use super::queue::{Queue, Taken, Via};
 use super::{accounts, ops};
+use crate::store::jobs::{Job, Outcome};
 
 /// How often a writer that cannot write tries again, so that health comes back without traffic.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
