@@ -5,6 +5,7 @@ use crate::base::limits::CLUSTER_NODES_MAX;
 use crate::base::{Mono, Rng, Span};
 use crate::cluster::identity::{Incarnation, NodeName};
 use crate::cluster::wire::WireFault;
+use core::time::Duration;
 use foca::{
     Codec as _, Config, Foca, Member, NoCustomBroadcast, Notification, PeriodicParams, Runtime, State, Timer,
 };
@@ -12,7 +13,6 @@ use rand_core::TryRng;
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::num::{NonZeroU8, NonZeroUsize};
-use std::time::Duration;
 
 /// Bytes of a datagram: the whole cluster fits into one, since it travels inside a link and nobody cuts it.
 pub const DATAGRAM_BYTES_MAX: usize = 32 * 1024;
