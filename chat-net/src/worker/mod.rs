@@ -111,21 +111,11 @@ pub(crate) struct Worker {
     end: WorkerEnd,
 }
 
-/// What comes after a turn.
+/// What comes after a turn, or after some.
 enum Next {
     /// There is nothing to do before something wakes.
     Wait,
     /// There is more to do.
-    Again,
-    /// The worker is done.
-    End,
-}
-
-/// What comes after some turns.
-enum After {
-    /// The worker sleeps.
-    Wait,
-    /// There is more to do, once the reactor and the other tasks had their turn.
     Again,
     /// The worker is done.
     End,
@@ -166,7 +156,7 @@ impl Worker {
     }
 
     /// Some turns, by the worker's own future.
-    fn turns(&mut self, cx: &mut Context<'_>) -> After {
+    fn turns(&mut self, cx: &mut Context<'_>) -> Next {
         if self.reactor.is_none() {
             self.reactor = Some(self.shared.runtime.reactor());
         }
@@ -177,14 +167,14 @@ impl Worker {
                 self.shared.seats[usize::from(worker.0)].turn_for(sleeper);
             }
             match next {
-                Next::Wait if self.inbox.sleep(cx.waker()) => return After::Wait,
+                Next::Wait if self.inbox.sleep(cx.waker()) => return Next::Wait,
                 Next::Wait => {}
                 // The reactor may know of more that is ready.
                 Next::Again => break,
-                Next::End => return After::End,
+                Next::End => return Next::End,
             }
         }
-        After::Again
+        Next::Again
     }
 
     /// One turn, by another worker. Returns whether this one sleeps again; else its own future is to be woken.

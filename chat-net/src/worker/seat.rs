@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use chat_core::base::WorkerId;
 
-use super::{After, Shared, Worker};
+use super::{Next, Shared, Worker};
 
 /// Where a worker sits.
 #[derive(Default)]
@@ -88,12 +88,12 @@ impl Future for Seated {
         // Whoever had the turn before this one has looked already.
         seat.missed.store(false, Ordering::SeqCst);
         match after {
-            After::Wait => Poll::Pending,
-            After::Again => {
+            Next::Wait => Poll::Pending,
+            Next::Again => {
                 self.shared.runtime.yield_now(cx);
                 Poll::Pending
             }
-            After::End => Poll::Ready(()),
+            Next::End => Poll::Ready(()),
         }
     }
 }
