@@ -2,21 +2,17 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, Resumption};
-use rustls::crypto::{CryptoProvider, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::ServerName;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
-use rustls::{
-    ClientConnection, Connection, DigitallySignedStruct, RootCertStore, ServerConnection, SignatureScheme,
-};
+use rustls::{ClientConnection, Connection, RootCertStore, ServerConnection};
 
 use chat_core::cluster::NodeName;
 
-use crate::tls::{Identity, Provider, TlsError, self_signed};
+use crate::tls::{AnyName, Identity, Provider, TlsError, self_signed};
 
 /// The protocol of links, so that nobody who means something else gets as far as a greeting.
 const ALPN: &[u8] = b"chat-link";
@@ -86,7 +82,8 @@ impl LinkTls {
         // No tickets: each connection has a handshake, and an exporter, of its own.
         server.send_tls13_tickets = 0;
         let certified = authority.is_some();
-        let verifier = Arc::new(Listeners { crypto: crypto.clone(), authority });
+        // The names in the certificate are looked at later.
+        let verifier = Arc::new(AnyName { crypto: crypto.clone(), authority });
         let client = ClientConfig::builder_with_provider(crypto)
             .with_protocol_versions(&[&TLS13])
             .map_err(setup)?
@@ -124,51 +121,5 @@ impl LinkTls {
 impl std::fmt::Debug for LinkTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LinkTls").field("certified", &self.certified).finish_non_exhaustive()
-    }
-}
-
-/// What a dialling node asks of a certificate: that the authority has signed it, if there is one. Its names are looked at
-/// later; without an authority it says nothing, but its key must have signed the handshake all the same.
-#[derive(Debug)]
-struct Listeners {
-    crypto: Arc<CryptoProvider>,
-    authority: Option<Arc<dyn ClientCertVerifier>>,
-}
-
-impl ServerCertVerifier for Listeners {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if let Some(authority) = &self.authority {
-            authority.verify_client_cert(end_entity, intermediates, now)?;
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("links between nodes have TLS 1.3".to_owned()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.crypto.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.crypto.signature_verification_algorithms.supported_schemes()
     }
 }

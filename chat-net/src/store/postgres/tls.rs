@@ -3,15 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::url::Tls;
-use crate::tls::Provider;
+use crate::tls::{AnyName, Provider};
 
 /// None if no TLS is wanted.
 pub(super) fn connector(tls: &Tls, provider: Option<Provider>) -> Result<Option<MakeRustlsConnect>, String> {
@@ -30,7 +28,8 @@ pub(super) fn connector(tls: &Tls, provider: Option<Provider>) -> Result<Option<
     let config = match authorities {
         Some(roots) => builder.with_root_certificates(Arc::new(roots)).with_no_client_auth(),
         None => {
-            let anybody = Arc::new(Anybody { provider });
+            // Who would take a plain connection as well takes any certificate.
+            let anybody = Arc::new(AnyName { crypto: provider, authority: None });
             builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
         }
     };
@@ -62,46 +61,4 @@ fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
         }
     }
     Ok(roots)
-}
-
-/// For `sslmode=prefer`, which would take a plain connection as well: any certificate will do. The handshake must still
-/// be made with its key.
-#[derive(Debug)]
-struct Anybody {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }
