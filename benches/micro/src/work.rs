@@ -6,7 +6,11 @@
 use std::fmt::Write as _;
 use std::hint::black_box;
 
-use chat_core::base::{HashKey, Key, KeyedMap, Mono, Span, Timers, UserId};
+use chat_core::base::{HashKey, Key, KeyedMap, Mono, NodeId, Span, Timers, UserId, WorkerId};
+use chat_core::cluster::registry::{
+    Change, Hlc, Log, LogInput, LogOutput, Received, Record, Replica, SmHash, Table,
+};
+use chat_core::cluster::{Incarnation, NodeName};
 use chat_core::jid::BareJid;
 use chat_core::route::decision::{ResourceView, Target, What, decide};
 use chat_core::stanza::MessageType;
@@ -27,7 +31,7 @@ pub struct Work {
 }
 
 /// All workloads.
-pub const ALL: [Work; 16] = [
+pub const ALL: [Work; 18] = [
     Work {
         name: "frame",
         what: "the end of a chat message of 100 bytes found",
@@ -88,6 +92,18 @@ pub const ALL: [Work; 16] = [
         what: "a user entered beside 100,000, and removed",
         operations: 1,
         set_up: user_insert,
+    },
+    Work {
+        name: "registry_update",
+        what: "a session of 100,000 changed, told to two nodes, read and applied at one",
+        operations: 1,
+        set_up: registry_update,
+    },
+    Work {
+        name: "registry_lookup",
+        what: "the sessions of one of 100,000 users found",
+        operations: 1,
+        set_up: registry_lookup,
     },
 ];
 
@@ -296,5 +312,76 @@ fn user_insert() -> Box<dyn FnMut()> {
     Box::new(move || {
         map.insert(black_box(jid.clone()), UserId(Key { index: 1, generation: 2 }));
         black_box(map.remove(jid.as_str())).expect("it was just entered");
+    })
+}
+
+const REGISTRY_KEY: HashKey = HashKey { k0: 3, k1: 4 };
+
+fn session(user: &str, priority: i8) -> Change<'_> {
+    let (sm, bound) = (Some(SmHash(7)), Hlc(1_763_847_469_000 << 16));
+    let resource = "8Z7juWVCmETklq8wDtbLDQ";
+    let priority = Some(priority);
+    Change::Put(Record { user, resource, priority, carbons: true, sm, worker: WorkerId(1), bound })
+}
+
+fn node(name: &str) -> NodeName {
+    NodeName::parse(name).expect("a name")
+}
+
+/// A table that has 100,000 users with one session each at another node.
+fn registry() -> (Table, Vec<String>) {
+    let mut table = Table::new(REGISTRY_KEY);
+    table.seat(NodeId(1), node("chat@ch-1.example.net"));
+    let users: Vec<String> = (0..100_000).map(|i| format!("user{i}@localhost")).collect();
+    for user in &users {
+        table.apply(NodeId(1), &session(user, 0)).expect("they are few");
+    }
+    (table, users)
+}
+
+fn registry_update() -> Box<dyn FnMut()> {
+    let (mut table, users) = registry();
+    let life = Incarnation(1);
+    let mut log = Log::new(node("chat@ch-1.example.net"), life, REGISTRY_KEY);
+    for user in &users {
+        log.handle(LogInput::Changed(session(user, 0)));
+    }
+    let mut replica = Replica::new(life);
+    for to in [NodeId(1), NodeId(2)] {
+        log.handle(LogInput::Fresh(to));
+        while log.wants_room(to) {
+            log.handle(LogInput::Room(to));
+            let Some(LogOutput::Send { kind, body, .. }) = log.poll_output() else { unreachable!("a part") };
+            if to == NodeId(1) {
+                replica.receive(kind, &body).expect("our own bytes");
+            }
+        }
+    }
+    let (mut i, mut round) = (0, 0);
+    Box::new(move || {
+        i = (i + 7_919) % users.len();
+        round += 1;
+        // Another priority than in the round before, when all had their turn.
+        let priority = 1 + (round / users.len() % 2) as i8;
+        log.handle(LogInput::Changed(session(black_box(&users[i]), priority)));
+        log.handle(LogInput::Flush);
+        while let Some(output) = log.poll_output() {
+            let LogOutput::Send { to: NodeId(1), kind, body } = output else { continue };
+            let Ok(Received::Changes { changes, .. }) = replica.receive(kind, &body) else {
+                unreachable!("whole")
+            };
+            for change in changes {
+                assert!(table.apply(NodeId(1), &change).is_ok_and(|applied| applied.changed));
+            }
+        }
+    })
+}
+
+fn registry_lookup() -> Box<dyn FnMut()> {
+    let (table, users) = registry();
+    let mut i = 0;
+    Box::new(move || {
+        i = (i + 7_919) % users.len();
+        assert_eq!(table.of(black_box(&users[i])).count(), 1);
     })
 }

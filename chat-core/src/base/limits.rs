@@ -46,6 +46,17 @@ pub const LINK_SECRET_BYTES_MIN: usize = 16;
 pub const CLUSTER_NODES_MAX: usize = 256;
 /// Addresses of one node that are dialled. A host has one or two, of IPv4 and IPv6; a few more while it moves.
 pub const CLUSTER_ADDRESSES_PER_NODE_MAX: usize = 8;
+/// Bytes of changes to a node's registry that go into one frame, and of one part of a snapshot: large enough that a
+/// million records are a thousand frames, small enough that messages are not held up behind one.
+pub const REGISTRY_BATCH_BYTES: usize = 64 * 1024;
+/// Changes in one frame of the registry. They take 15 bytes at least as nodes write them.
+pub const REGISTRY_CHANGES_MAX: usize = 4096;
+/// Snapshots that one node asks another for because a frame is missing, until the link between them starts over. A link
+/// loses nothing, so one is a bug and this many are a node that cannot be dealt with.
+pub const REGISTRY_RESETS_MAX: usize = 16;
+/// Bytes that the records of one node may take in one table: twelve million sessions with usual names, more than a node
+/// carries. What a broken node tells beyond is not taken in.
+pub const REGISTRY_NODE_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
 /// The limits of the links of a node, and the times they go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

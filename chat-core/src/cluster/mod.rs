@@ -1,8 +1,8 @@
 //! The cluster: how nodes find each other, trust each other, know who is alive, and know who is where.
 //!
 //! Owns: the names of nodes and their lives ([`identity`]), whom to dial ([`discovery`]), what nodes say to each other
-//! as bytes ([`wire`]), how they come to believe each other ([`handshake`]), the links between them ([`link`]), and who
-//! is alive ([`membership`]).
+//! as bytes ([`wire`]), how they come to believe each other ([`handshake`]), the links between them ([`link`]), who is
+//! alive ([`membership`]), and who is where ([`registry`]).
 //! In: settings, time, randomness, answers of DNS, and bytes that links carried, all as arguments. Out: what is to be
 //! asked, dialled, sent, and believed, as values.
 //!
@@ -23,6 +23,7 @@ pub mod handshake;
 pub mod identity;
 pub mod link;
 pub mod membership;
+pub mod registry;
 pub mod wire;
 
 pub use identity::{BootId, Identity, Incarnation, NodeName, NodeNameError};

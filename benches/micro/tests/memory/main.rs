@@ -1,4 +1,4 @@
-//! What a message and a session cost in memory, counted by an allocator that counts.
+//! What a message, a session and the registry cost in memory, counted by an allocator that counts.
 //!
 //! `SHOW=3 cargo test -p chat-micro --test memory name` prints the stacks of the first three allocations that should not
 //! be.
@@ -8,6 +8,7 @@
 use chat_micro::meter::{Mark, Meter, aside};
 
 mod messages;
+mod registry;
 mod sessions;
 
 #[global_allocator]
