@@ -206,8 +206,7 @@ impl Cx {
         if home == self.settings.worker {
             return self.local.push_back(Mail::Stanza(Box::new(envelope)));
         }
-        let Envelope { from, to, stanza, fate } = envelope;
-        self.batch(home).put(from.as_str(), to.as_str(), fate, |out| out.extend_from_slice(&stanza));
+        self.batch(home).put(envelope.posted());
     }
 
     /// Tells a sender that its message is settled.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::{MsgId, UserId, Utc, WorkerId};
 use crate::jid::{Jid, JidRef};
+use crate::xml::{Outline, Outlines, StanzaView};
 
 /// A resource of a user, told apart from all that ever had its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,22 +81,30 @@ pub enum Mail {
 /// What one worker has to tell another, in order. One batch holds all of a turn, its text in one buffer, and is used
 /// again and again ([`Engine::reuse`](crate::engine::Engine::reuse)): a message to another worker allocates nothing.
 #[derive(Debug, Clone, Default)]
-pub struct Batch {
+pub struct Batch(Box<Content>);
+
+#[derive(Debug, Clone, Default)]
+struct Content {
     letters: Vec<Letter>,
-    /// Of each stanza the addresses, then itself.
-    bytes: Vec<u8>,
+    /// Of each stanza the addresses, the language of its stream, then itself.
+    text: String,
+    /// What the scans of stanzas found: nobody scans them again.
+    outlines: Outlines,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Letter {
-    /// How much of the buffer is its own.
-    Stanza {
-        from: u16,
-        to: u16,
-        stanza: u32,
-        fate: Fate,
-    },
+    Stanza { size: Size, fate: Fate },
+    Scanned { size: Size, lang: Option<u32>, fate: Fate },
     Settled(SettleTo),
+}
+
+/// How much of the text is a stanza's own.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    from: u16,
+    to: u16,
+    stanza: u32,
 }
 
 /// One piece of a batch.
@@ -103,8 +112,25 @@ enum Letter {
 pub enum Told<'a> {
     /// A stanza for a user whose home the other worker is.
     Stanza(Posted<'a>),
+    /// The same, with what was found in it.
+    Scanned(Scanned<'a>),
     /// A message has been settled.
     Settled(SettleTo),
+}
+
+/// A stanza for a user whose home the other worker is, as its sender wrote it.
+#[derive(Debug, Clone, Copy)]
+pub struct Scanned<'a> {
+    /// The sender, whatever the stanza says.
+    pub from: JidRef<'a>,
+    /// The recipient, on a domain of ours.
+    pub to: JidRef<'a>,
+    /// One valid element of `jabber:client`.
+    pub stanza: Outline<'a>,
+    /// `xml:lang` of the stream it came on.
+    pub lang: Option<&'a str>,
+    /// What else is known of it.
+    pub fate: Fate,
 }
 
 /// Bytes for which an empty batch may keep room; a larger one was made by a burst.
@@ -113,106 +139,150 @@ const ROOM_KEPT: usize = 64 * 1024;
 impl Batch {
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
-        self.letters.is_empty()
+        self.0.letters.is_empty()
     }
 
     /// What it counts for where the work that waits is bounded: its bytes, and some for each piece.
     pub fn weight(&self) -> usize {
-        self.bytes.len() + self.letters.len() * size_of::<Letter>()
+        self.0.text.len() + size_of_val(&self.0.letters[..]) + self.0.outlines.weight()
     }
 
-    /// Adds a stanza, which `write` appends to the buffer. Both addresses are prepared, so their lengths are bounded.
-    pub fn put(&mut self, from: &str, to: &str, fate: Fate, write: impl FnOnce(&mut Vec<u8>)) {
-        self.bytes.extend_from_slice(from.as_bytes());
-        self.bytes.extend_from_slice(to.as_bytes());
-        let start = self.bytes.len();
-        write(&mut self.bytes);
-        let stanza = u32::try_from(self.bytes.len() - start).expect("no stanza has 4 GiB");
-        let (from, to) = (from.len() as u16, to.len() as u16);
-        self.letters.push(Letter::Stanza { from, to, stanza, fate });
+    /// Adds a stanza that we wrote.
+    pub fn put(&mut self, posted: Posted<'_>) {
+        let Posted { from, to, stanza, fate } = posted;
+        // Impossible: what we write is made of text.
+        let Ok(stanza) = str::from_utf8(stanza) else { return debug_assert!(false, "{stanza:?} is no text") };
+        let size = self.put_text(from, to, None, stanza);
+        self.0.letters.push(Letter::Stanza { size, fate });
+    }
+
+    /// Adds a stanza as its sender wrote it, or returns false: see [`Outlines::put`].
+    pub fn put_scanned(
+        &mut self,
+        from: JidRef<'_>,
+        to: JidRef<'_>,
+        lang: Option<&str>,
+        view: &StanzaView<'_>,
+        fate: Fate,
+    ) -> bool {
+        if !self.0.outlines.put(view) {
+            return false;
+        }
+        let size = self.put_text(from, to, lang, view.as_str());
+        self.0.letters.push(Letter::Scanned { size, lang: lang.map(|l| l.len() as u32), fate });
+        true
+    }
+
+    /// Both addresses are prepared, so their lengths are bounded.
+    fn put_text(&mut self, from: JidRef<'_>, to: JidRef<'_>, lang: Option<&str>, stanza: &str) -> Size {
+        for text in [from.as_str(), to.as_str(), lang.unwrap_or_default(), stanza] {
+            self.0.text.push_str(text);
+        }
+        let (from, to) = (from.as_str().len() as u16, to.as_str().len() as u16);
+        Size { from, to, stanza: u32::try_from(stanza.len()).expect("no stanza has 4 GiB") }
     }
 
     /// Adds that a message has been settled.
     pub fn put_settled(&mut self, settle: SettleTo) {
-        self.letters.push(Letter::Settled(settle));
+        self.0.letters.push(Letter::Settled(settle));
     }
 
     /// What it says, in order.
     pub fn iter(&self) -> impl Iterator<Item = Told<'_>> {
-        let mut rest = &self.bytes[..];
+        let mut rest = &self.0.text[..];
         let mut next = move |len: usize| {
             let (now, later) = rest.split_at(len);
             rest = later;
             now
         };
-        self.letters.iter().map(move |letter| match *letter {
+        let mut outlines = self.0.outlines.reader();
+        self.0.letters.iter().map(move |letter| match *letter {
             Letter::Settled(settle) => Told::Settled(settle),
-            Letter::Stanza { from, to, stanza, fate } => {
-                let (from, to) = (address(next(from.into())), address(next(to.into())));
-                Told::Stanza(Posted { from, to, stanza: next(stanza as usize), fate })
+            Letter::Stanza { size, fate } => {
+                let (from, to) = addresses(&mut next, size);
+                Told::Stanza(Posted { from, to, stanza: next(size.stanza as usize).as_bytes(), fate })
+            }
+            Letter::Scanned { size, lang, fate } => {
+                let (from, to) = addresses(&mut next, size);
+                let lang = lang.map(|len| next(len as usize));
+                let stanza = outlines.next(next(size.stanza as usize));
+                Told::Scanned(Scanned { from, to, stanza, lang, fate })
             }
         })
     }
 
     /// Empties it, to be used again.
     pub fn clear(&mut self) {
-        self.letters.clear();
-        self.bytes.clear();
-        if self.bytes.capacity() > ROOM_KEPT {
+        self.0.letters.clear();
+        self.0.text.clear();
+        self.0.outlines.clear();
+        if self.0.text.capacity() > ROOM_KEPT {
             *self = Batch::default();
         }
     }
 }
 
-/// An address that was put in as text.
-fn address(bytes: &[u8]) -> JidRef<'_> {
-    JidRef::of_prepared(std::str::from_utf8(bytes).expect("addresses are put in as text"))
+/// Addresses that were put in.
+fn addresses<'a>(next: &mut impl FnMut(usize) -> &'a str, size: Size) -> (JidRef<'a>, JidRef<'a>) {
+    (JidRef::of_prepared(next(size.from.into())), JidRef::of_prepared(next(size.to.into())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::Key;
+    use crate::xml::{ScanLimits, StreamNs, scan};
+
+    const FATE: Fate = Fate { id: MsgId(6), at: Utc(7), settle: None, delayed: true };
+
+    fn posted<'a>(from: &'a str, to: &'a str, stanza: &'a [u8]) -> Posted<'a> {
+        Posted { from: JidRef::of_prepared(from), to: JidRef::of_prepared(to), stanza, fate: FATE }
+    }
 
     #[test]
     fn a_batch_reads_as_it_was_written_and_can_be_used_again() {
-        let settle = SettleTo {
-            worker: WorkerId(1),
-            user: UserId(Key { index: 2, generation: 3 }),
-            resource: ResourceId(4),
-            seq: 5,
-        };
-        let fate = Fate { id: MsgId(6), at: Utc(7), settle: Some(settle), delayed: true };
+        let user = UserId(Key { index: 2, generation: 3 });
+        let settle = SettleTo { worker: WorkerId(1), user, resource: ResourceId(4), seq: 5 };
         let mut batch = Batch::default();
         for _ in 0..2 {
             assert!(batch.is_empty());
-            batch.put("romeo@localhost/ø", "juliet@localhost", fate, |out| out.extend_from_slice(b"<a/>"));
+            batch.put(posted("romeo@localhost/ø", "juliet@localhost", b"<a/>"));
             batch.put_settled(settle);
-            batch.put("localhost", "romeo@localhost", fate, |out| out.extend_from_slice(b"<b></b>"));
+            for lang in [None, Some("de")] {
+                let view = scan(b"<c><d/></c>", &StreamNs::client(), &ScanLimits::OWN).expect("an element");
+                let Posted { from, to, fate, .. } = posted("romeo@localhost/x", "juliet@localhost/y", b"");
+                assert!(batch.put_scanned(from, to, lang, &view, fate));
+            }
+            batch.put(posted("localhost", "romeo@localhost", b"<b></b>"));
             let told: Vec<String> = batch
                 .iter()
                 .map(|told| match told {
                     Told::Settled(to) => format!("{}", to == settle),
-                    Told::Stanza(p) => format!(
-                        "{} {} {} {}",
-                        p.from.as_str(),
-                        p.to.as_str(),
-                        String::from_utf8_lossy(p.stanza),
-                        p.fate == fate
-                    ),
+                    Told::Stanza(p) => {
+                        let stanza = String::from_utf8_lossy(p.stanza);
+                        format!("{} {} {stanza} {}", p.from.as_str(), p.to.as_str(), p.fate == FATE)
+                    }
+                    Told::Scanned(s) => {
+                        let view = s.stanza.view();
+                        let child = view.first_child().map(|c| c.name);
+                        let (from, to, text) = (s.from.as_str(), s.to.as_str(), view.as_str());
+                        format!("{from} {to} {text} {child:?} {:?} {}", s.lang, s.fate == FATE)
+                    }
                 })
                 .collect();
             let expected = [
                 "romeo@localhost/ø juliet@localhost <a/> true",
                 "true",
+                "romeo@localhost/x juliet@localhost/y <c><d/></c> Some(\"d\") None true",
+                "romeo@localhost/x juliet@localhost/y <c><d/></c> Some(\"d\") Some(\"de\") true",
                 "localhost romeo@localhost <b></b> true",
             ];
             assert_eq!(told, expected);
             assert!(batch.weight() > 60);
             batch.clear();
         }
-        batch.put("a", "b", fate, |out| out.resize(2 * ROOM_KEPT, b' '));
+        batch.put(posted("a", "b", &[b' '; 2 * ROOM_KEPT]));
         batch.clear();
-        assert_eq!(batch.bytes.capacity(), 0, "a burst leaves nothing behind");
+        assert_eq!(batch.0.text.capacity(), 0, "a burst leaves nothing behind");
     }
 }

@@ -26,7 +26,7 @@ mod wire;
 
 pub use account::{AccountDone, AccountError, AccountOp, AccountResult};
 pub use cx::{Cx, Deadline};
-pub use mail::{Batch, Envelope, Fate, Mail, Posted, ResourceId, SettleTo, Told};
+pub use mail::{Batch, Envelope, Fate, Mail, Posted, ResourceId, Scanned, SettleTo, Told};
 pub use output::{Event, Output};
 #[cfg(feature = "sim")]
 pub use plant::Plant;

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::dispatch::put_stamped;
 use crate::base::{MsgId, UserId, Utc};
-use crate::effect::{Envelope, Fate, Posted, Promise, SettleTo, StoreError, StoreOp, Wait};
+use crate::effect::{Envelope, Fate, Posted, Promise, Scanned, SettleTo, StoreError, StoreOp, Wait};
 use crate::ext::{Asked, Flow, Handle};
 use crate::jid::JidRef;
 use crate::route::decision::{Decision, ResourceView, Resources, Target, What, decide};
@@ -52,13 +52,30 @@ impl Engine {
             self.undeliverable(from, to);
             return self.cx.settled(fate.settle);
         };
+        self.deliver_view(&view, from, to, None, fate);
+    }
+
+    /// The same, scanned by the worker that it came from.
+    pub(super) fn deliver_scanned(&mut self, scanned: Scanned<'_>) {
+        let Scanned { from, to, stanza, lang, fate } = scanned;
+        self.deliver_view(&stanza.view(), from, to, lang, fate);
+    }
+
+    fn deliver_view(
+        &mut self,
+        view: &StanzaView<'_>,
+        from: JidRef<'_>,
+        to: JidRef<'_>,
+        lang: Option<&str>,
+        fate: Fate,
+    ) {
+        let Fate { id, at, settle, delayed } = fate;
         let type_ = view.type_();
         let Some(Ok(kind)) = Kind::read(view.name(), type_.as_deref()) else {
-            return self.cx.settled(fate.settle);
+            return self.cx.settled(settle);
         };
-        let stanza = Stanza { view: &view, kind, from, to: Some(to) };
-        let Fate { id, at, settle, delayed } = fate;
-        let meta = Meta { id, at, settle, delayed, lang: None };
+        let stanza = Stanza { view, kind, from, to: Some(to) };
+        let meta = Meta { id, at, settle, delayed, lang };
         if to.local().is_none() {
             return self.send_on(&stanza, meta);
         }

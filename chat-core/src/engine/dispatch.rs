@@ -2,8 +2,8 @@
 
 use super::Engine;
 use super::deliver::Meta;
-use crate::base::MsgId;
-use crate::effect::{Envelope, Fate, SettleTo};
+use crate::base::{MsgId, WorkerId};
+use crate::effect::{Envelope, Fate, Posted, SettleTo};
 use crate::ext::{Asked, Flow, Handle};
 use crate::jid::{Jid, JidRef};
 use crate::session::Seat;
@@ -72,8 +72,20 @@ impl Engine {
         if home == self.cx.settings.worker {
             return self.deliver(stanza, meta);
         }
-        let (from, batch) = (stanza.from.as_str(), self.cx.batch(home));
-        batch.put(from, to.as_str(), meta.fate(), |out| put_stamped(stanza, to, &meta, out));
+        self.mail(home, stanza, to, meta);
+    }
+
+    /// To another worker: what was found in the stanza goes with it, so that it is not scanned again there.
+    fn mail(&mut self, home: WorkerId, stanza: &Stanza<'_>, to: JidRef<'_>, meta: Meta<'_>) {
+        let batch = self.cx.batch(home);
+        let (from, fate) = (stanza.from, meta.fate());
+        if batch.put_scanned(from, to, meta.lang, stanza.view, fate) {
+            return;
+        }
+        let mut stamped = self.cx.buffer();
+        put_stamped(stanza, to, &meta, &mut stamped);
+        self.cx.batch(home).put(Posted { from, to, stanza: &stamped, fate });
+        self.cx.keep_buffer(stamped);
     }
 
     /// Presence without `to` (RFC 6121 §4.2, §4.4, §4.5).

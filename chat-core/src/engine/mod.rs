@@ -225,6 +225,7 @@ impl Engine {
         for told in batch.iter() {
             match told {
                 Told::Stanza(posted) => self.deliver_posted(posted),
+                Told::Scanned(scanned) => self.deliver_scanned(scanned),
                 Told::Settled(settle) => self.on_settled(settle),
             }
         }

@@ -56,7 +56,7 @@ fn table() -> Vec<(&'static str, usize, usize)> {
         ("Promise", size_of::<Promise>(), 64),
         ("SettleTo", size_of::<SettleTo>(), 24),
         ("Envelope", size_of::<Envelope>(), 128),
-        ("Batch", size_of::<Batch>(), 48),
+        ("Batch", size_of::<Batch>(), 8),
         ("Mail", size_of::<Mail>(), 32),
         ("Request", size_of::<Request>(), 80),
         // What these are made of, and what goes in and out.

@@ -11,7 +11,7 @@ use crate::session::Listener;
 const NOW: Now = Now { mono: Mono(1_000_000_000), utc: Utc(1_780_000_000_000) };
 
 fn node(workers: u16) -> Node {
-    let domain = Domain { plaintext: true, ..Domain::new("localhost") };
+    let domain = Domain { plaintext: true, ephemeral: true, ..Domain::new("localhost") };
     let settings = Settings::new(vec![domain], HashKey { k0: 1, k1: 2 }, [7; 16]);
     Node::new(&settings, workers, [3; 32], |_| Vec::new())
 }
@@ -65,6 +65,66 @@ fn a_connection_keeps_its_name_wherever_its_user_is_at_home() {
     assert_eq!(node.census().connections, 4);
     let homes = node.engines().iter().filter(|e| e.census().connections > 0).count();
     assert!(homes > 1, "four users have more than one home");
+}
+
+/// A stream of a user of this name, from the header to the bound resource; the header says also `more`.
+fn bound(node: &mut Node, c: ConnId, user: char, more: &str) {
+    let header = format!(
+        "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='localhost' version='1.0'{more}>"
+    );
+    let auth = match user {
+        'a' => "AGEAcA==",
+        'b' => "AGIAcA==",
+        'c' => "AGMAcA==",
+        _ => "AGQAcA==",
+    };
+    let auth = format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{auth}</auth>");
+    let bind = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>";
+    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    node.handle(NOW, Input::Accepted { conn: c, listener: Listener::Clients, peer });
+    for step in [&header, &auth, &header, bind] {
+        node.handle(NOW, Input::Received { conn: c, bytes: step.as_bytes() });
+        assert!(!turn(node, c).is_empty());
+    }
+    node.handle(NOW, Input::Received { conn: c, bytes: b"<presence/>" });
+    turn(node, c);
+}
+
+#[test]
+fn a_stanza_arrives_the_same_from_whichever_worker() {
+    let stanzas = [
+        "<message to='d@localhost/r' type='chat' id='1'><body>ø &amp; <![CDATA[<]]></body></message>",
+        "<message to='d@localhost/r' xml:lang='fr' from='FROM'><body>2</body></message>",
+        "<p:message xmlns:p='jabber:client' to='d@localhost/r'><p:body>3</p:body></p:message>",
+        "<message to='d@localhost/r'><x:y/><body>4</body></message>",
+        "<message to='d@localhost/r'><y xmlns='urn:y&amp;z'/><body>5</body></message>",
+        "<iq to='d@localhost/r' type='get' id='6'><query xmlns='urn:q'/></iq>",
+    ];
+    let received = |workers: u16| {
+        let mut node = node(workers);
+        let more = " xml:lang='de' xmlns:x='urn:x'";
+        bound(&mut node, conn(0), 'd', "");
+        let mut texts = Vec::new();
+        for (n, user) in ['a', 'b', 'c'].into_iter().enumerate() {
+            let c = conn(1 + n as u32);
+            bound(&mut node, c, user, more);
+            let full = format!("{user}@localhost/r");
+            for stanza in stanzas {
+                node.handle(
+                    NOW,
+                    Input::Received { conn: c, bytes: stanza.replace("FROM", &full).as_bytes() },
+                );
+                let text = turn(&mut node, conn(0));
+                assert!(text.contains(&full), "{text}");
+                texts.push(text);
+            }
+        }
+        texts
+    };
+    let homes: Vec<_> =
+        ["a", "b", "c", "d"].map(|u| node(3).engines()[0].settings().home(&format!("{u}@localhost"))).into();
+    assert!(homes[..3].iter().any(|home| *home != homes[3]), "a message crosses workers");
+    assert_eq!(received(3), received(1));
 }
 
 #[test]

@@ -74,16 +74,38 @@ const HEADS: usize = HeadAttr::Xmlns as usize + 1;
 
 /// Where a head attribute is. All zero if absent: no attribute stands at the start of an element.
 #[derive(Debug, Clone, Copy, Default)]
-struct HeadSpan {
+pub(super) struct HeadSpan {
     before: u32,
     value: Span,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct ChildSpan {
+pub(super) struct ChildSpan {
     whole: Span,
     local: Span,
     ns: NsRef,
+}
+
+/// What a scan finds, as places in the bytes, besides the children.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    name: QName,
+    ns: NsRef,
+    heads: [HeadSpan; HEADS],
+    last_token: u32,
+    /// Between start and end tag; empty at the end for `<a/>`.
+    content: Span,
+    empty: bool,
+    children_len: u32,
+    content_redeclared: bool,
+    inherited: u16,
+}
+
+impl Found {
+    /// How many of the children a view remembers.
+    pub(super) fn remembered(&self) -> usize {
+        CHILDREN_INLINE.min(self.children_len as usize)
+    }
 }
 
 /// One element that passed the scan.
@@ -91,19 +113,10 @@ struct ChildSpan {
 pub struct StanzaView<'a> {
     text: &'a str,
     stream: StreamNs,
-    name: QName,
-    ns: NsRef,
     /// What the namespaces mean that were written with references: (raw, meant). Nearly always empty.
     meant: Vec<(Span, Box<str>)>,
-    heads: [HeadSpan; HEADS],
-    last_token: u32,
-    /// Between start and end tag; empty at the end for `<a/>`.
-    content: Span,
-    empty: bool,
+    found: Found,
     children: [ChildSpan; CHILDREN_INLINE],
-    children_len: u32,
-    content_redeclared: bool,
-    inherited: u16,
 }
 
 /// A direct child of a scanned element.
@@ -141,28 +154,43 @@ pub fn scan<'a>(bytes: &'a [u8], stream: &StreamNs, limits: &ScanLimits) -> Resu
     let mut view = StanzaView {
         text,
         stream: stream.clone(),
-        name: walk.tag().name,
-        ns: walk.element_ns(),
         meant: Vec::new(),
-        heads: [HeadSpan::default(); HEADS],
-        last_token: walk.tag().last_token,
-        content: Span { start: walk.at(), end: walk.at() },
-        empty,
+        found: Found {
+            name: walk.tag().name,
+            ns: walk.element_ns(),
+            heads: [HeadSpan::default(); HEADS],
+            last_token: walk.tag().last_token,
+            content: Span { start: walk.at(), end: walk.at() },
+            empty,
+            children_len: 0,
+            content_redeclared: false,
+            inherited: 0,
+        },
         children: [ChildSpan::default(); CHILDREN_INLINE],
-        children_len: 0,
-        content_redeclared: false,
-        inherited: 0,
     };
-    view.note_meaning(view.ns, &walk)?;
+    view.note_meaning(view.found.ns, &walk)?;
     for attr in walk.attrs() {
         view.note_head(&attr);
     }
     view.read_content(&mut walk)?;
-    view.inherited = walk.inherited();
+    view.found.inherited = walk.inherited();
     Ok(view)
 }
 
 impl<'a> StanzaView<'a> {
+    /// What was found, apart from the bytes; `None` if it means something only beside what else the view knows.
+    pub(super) fn found(&self) -> Option<(&Found, &[ChildSpan])> {
+        let usual = self.meant.is_empty() && self.stream == StreamNs::client();
+        usual.then(|| (&self.found, &self.children[..self.found.remembered()]))
+    }
+
+    /// The view of bytes in which `found` and `remembered` were found.
+    pub(super) fn of(text: &'a str, found: &Found, remembered: &[ChildSpan]) -> Self {
+        let mut children = [ChildSpan::default(); CHILDREN_INLINE];
+        children[..remembered.len()].copy_from_slice(remembered);
+        StanzaView { text, stream: StreamNs::client(), meant: Vec::new(), found: *found, children }
+    }
+
     fn read_content(&mut self, walk: &mut Walker<'_>) -> Result<(), XmlFault> {
         let mut child = ChildSpan::default();
         while let Some(event) = walk.next()? {
@@ -174,7 +202,7 @@ impl<'a> StanzaView<'a> {
                     }
                 }
                 Event::End { .. } if walk.depth() == 1 => self.end_child(child, walk.at()),
-                Event::End { start } if walk.depth() == 0 => self.content.end = start,
+                Event::End { start } if walk.depth() == 0 => self.found.content.end = start,
                 _ => {}
             }
         }
@@ -184,16 +212,16 @@ impl<'a> StanzaView<'a> {
     fn begin_child(&mut self, walk: &Walker<'_>) -> Result<ChildSpan, XmlFault> {
         let (tag, ns) = (walk.tag(), walk.element_ns());
         self.note_meaning(ns, walk)?;
-        let inherits = ns == self.ns && tag.name.prefix().is_empty();
-        self.content_redeclared |= !inherits && walk.same_ns(ns, self.ns);
+        let inherits = ns == self.found.ns && tag.name.prefix().is_empty();
+        self.found.content_redeclared |= !inherits && walk.same_ns(ns, self.found.ns);
         Ok(ChildSpan { whole: Span { start: tag.start, end: 0 }, local: tag.name.local(), ns })
     }
 
     fn end_child(&mut self, child: ChildSpan, end: u32) {
-        if let Some(slot) = self.children.get_mut(self.children_len as usize) {
+        if let Some(slot) = self.children.get_mut(self.found.children_len as usize) {
             *slot = ChildSpan { whole: Span { start: child.whole.start, end }, ..child };
         }
-        self.children_len += 1;
+        self.found.children_len += 1;
     }
 
     fn note_head(&mut self, attr: &Attr) {
@@ -206,7 +234,7 @@ impl<'a> StanzaView<'a> {
             "xmlns" => HeadAttr::Xmlns,
             _ => return,
         };
-        self.heads[head as usize] = HeadSpan { before: attr.before, value: attr.value };
+        self.found.heads[head as usize] = HeadSpan { before: attr.before, value: attr.value };
     }
 
     fn note_meaning(&mut self, ns: NsRef, walk: &Walker<'_>) -> Result<(), XmlFault> {
@@ -256,22 +284,22 @@ impl<'a> StanzaView<'a> {
 
     /// The local name.
     pub fn name(&self) -> &'a str {
-        self.name.local().of(self.text)
+        self.found.name.local().of(self.text)
     }
 
     /// The prefix of the element's own name; empty if there is none.
     pub fn prefix(&self) -> &'a str {
-        self.name.prefix().of(self.text)
+        self.found.name.prefix().of(self.text)
     }
 
     /// The name with its prefix, as in the start tag.
     pub fn raw_name(&self) -> &'a str {
-        self.name.whole().of(self.text)
+        self.found.name.whole().of(self.text)
     }
 
     /// The namespace; empty for none.
     pub fn ns(&self) -> &str {
-        self.ns_name(self.ns)
+        self.ns_name(self.found.ns)
     }
 
     /// Whether the element has this name in this namespace.
@@ -285,7 +313,7 @@ impl<'a> StanzaView<'a> {
     }
 
     fn head_span(&self, head: HeadAttr) -> Option<HeadSpan> {
-        Some(self.heads[head as usize]).filter(|h| h.before > 0)
+        Some(self.found.heads[head as usize]).filter(|h| h.before > 0)
     }
 
     /// Where the raw value of an attribute is, between its quotes.
@@ -340,27 +368,27 @@ impl<'a> StanzaView<'a> {
 
     /// The start tag.
     pub fn start_tag(&self) -> Range<usize> {
-        0..self.content.start as usize
+        0..self.found.content.start as usize
     }
 
     /// The start tag between its name and its `>` or `/>`, without white space at the end.
     pub(super) fn raw_attrs(&self) -> Range<usize> {
-        self.name.whole().end as usize..self.last_token as usize
+        self.found.name.whole().end as usize..self.found.last_token as usize
     }
 
     /// Whether the element was written `<a/>`.
     pub fn is_empty_tag(&self) -> bool {
-        self.empty
+        self.found.empty
     }
 
     /// What is between start and end tag; an empty range at the end for `<a/>`.
     pub fn content(&self) -> Range<usize> {
-        self.content.start as usize..self.content.end as usize
+        self.found.content.start as usize..self.found.content.end as usize
     }
 
     /// How many elements are direct children.
     pub fn children_len(&self) -> usize {
-        self.children_len as usize
+        self.found.children_len as usize
     }
 
     /// The direct children, in order. More than 16 are found by walking through the bytes again.
@@ -370,7 +398,7 @@ impl<'a> StanzaView<'a> {
 
     /// The first direct child: what an IQ is about (RFC 6120 §8.2.3).
     pub fn first_child(&self) -> Option<ChildView<'_>> {
-        (self.children_len > 0).then(|| self.child_view(self.children[0]))
+        (self.found.children_len > 0).then(|| self.child_view(self.children[0]))
     }
 
     /// The first direct child of this name and namespace.
@@ -386,13 +414,15 @@ impl<'a> StanzaView<'a> {
     /// Whether a direct child is in the element's own namespace by its own declaration or by a prefix, so that the
     /// element cannot change its namespace by its start tag alone.
     pub fn content_redeclared(&self) -> bool {
-        self.content_redeclared
+        self.found.content_redeclared
     }
 
     /// Prefixes, with their namespaces, that are used anywhere inside but bound by the stream header only: whoever
     /// takes the element elsewhere must declare them.
     pub fn inherited(&self) -> impl Iterator<Item = (&str, &str)> {
-        (0..u16::BITS as u8).filter(|slot| self.inherited & (1 << slot) != 0).map(|slot| self.stream.at(slot))
+        (0..u16::BITS as u8)
+            .filter(|slot| self.found.inherited & (1 << slot) != 0)
+            .map(|slot| self.stream.at(slot))
     }
 }
 
