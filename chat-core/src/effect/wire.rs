@@ -42,34 +42,37 @@ struct Mark {
     promise: Promise,
 }
 
-/// The outbox of one connection.
+/// The outbox of one connection. One line of the processor's caches: with a million of them, none is in any.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Wire {
     /// What is unsent, behind what was sent of a marked stanza that is not wholly sent.
     out: ByteQueue,
-    /// The first byte of `out`, counted since the connection began.
-    base: u64,
     /// Bytes sent since the connection began.
     sent: u64,
+    marks: Fifo<Mark>,
+    /// Bytes at the front of `out` that are sent already.
+    skip: u32,
     generation: u32,
-    dirty: bool,
-    overflow: bool,
     /// Bytes that it may hold.
     max: u32,
     /// Bytes beyond the limit that it may hold until it is empty.
-    extra: usize,
+    extra: u32,
     then: Option<Then>,
-    marks: Fifo<Mark>,
+    dirty: bool,
+    overflow: bool,
+    /// The session is to hear of the next attempt to send.
+    heeded: bool,
 }
 
 impl Wire {
     fn unsent(&self) -> usize {
-        self.out.len() - self.skip()
+        self.out.len() - self.skip as usize
     }
 
-    /// Bytes at the front of `out` that are sent already.
-    fn skip(&self) -> usize {
-        (self.sent - self.base) as usize
+    /// The first byte of `out`, counted since the connection began.
+    fn base(&self) -> u64 {
+        self.sent - u64::from(self.skip)
     }
 }
 
@@ -148,15 +151,16 @@ impl Wires {
         assert!(self.table[index].is_none(), "the driver gave the id {conn:?} to two live connections");
         self.table[index] = Some(Wire {
             out: ByteQueue::default(),
-            base: 0,
             sent: 0,
+            marks: Fifo::new(),
+            skip: 0,
             generation: conn.0.generation,
-            dirty: false,
-            overflow: false,
             max: self.bytes_max,
             extra: 0,
             then: None,
-            marks: Fifo::new(),
+            dirty: false,
+            overflow: false,
+            heeded: false,
         });
     }
 
@@ -171,8 +175,8 @@ impl Wires {
     /// order, each whole.
     pub fn close(&mut self, conn: ConnId) -> Vec<(Promise, Vec<u8>)> {
         let Some(wire) = self.wire_mut(conn) else { return Vec::new() };
-        let marks = std::mem::take(&mut wire.marks);
-        let (mut out, base) = (std::mem::take(&mut wire.out), wire.base);
+        let (marks, base) = (std::mem::take(&mut wire.marks), wire.base());
+        let mut out = std::mem::take(&mut wire.out);
         let lost = marks
             .iter()
             .map(|mark| {
@@ -203,7 +207,7 @@ impl Wires {
     /// not count as unread until all of it has been sent.
     pub fn write_beyond(&mut self, conn: ConnId, bytes: &[u8]) {
         if let Some(wire) = self.wire_mut(conn) {
-            wire.extra += bytes.len();
+            wire.extra = wire.extra.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         }
         self.write(conn, bytes);
     }
@@ -229,7 +233,7 @@ impl Wires {
             wire.dirty = true;
             dirty.push_back(conn);
         }
-        if wire.unsent() > wire.max as usize + wire.extra {
+        if wire.unsent() > wire.max as usize + wire.extra as usize {
             if !wire.overflow {
                 wire.overflow = true;
                 overflowed.push(conn);
@@ -254,10 +258,10 @@ impl Wires {
     /// written.
     pub fn promise(&mut self, conn: ConnId, stanza: &[u8], promise: Promise) -> bool {
         let Some(wire) = self.wire_mut(conn) else { return false };
-        let start = wire.base + wire.out.len() as u64;
+        let start = wire.base() + wire.out.len() as u64;
         self.write(conn, stanza);
         let Some(wire) = self.wire_mut(conn) else { return false };
-        let end = wire.base + wire.out.len() as u64;
+        let end = wire.base() + wire.out.len() as u64;
         if end > start {
             let Wires { table, marks, .. } = self;
             if let Some(wire) = &mut table[conn.0.index as usize] {
@@ -276,7 +280,7 @@ impl Wires {
     /// `None` if it is written or has a row already.
     pub fn to_row(&mut self, conn: ConnId, id: MsgId) -> Option<(Promise, Vec<u8>)> {
         let wire = self.wire_mut(conn)?;
-        let base = wire.base;
+        let base = wire.base();
         let mark = wire.marks.iter_mut().find(|m| m.promise.id == id && !m.promise.row)?;
         let before = mark.promise;
         mark.promise.settle = None;
@@ -354,35 +358,49 @@ impl Wires {
 
     /// The unsent bytes of a connection, from the first.
     pub fn outgoing<'a>(&'a self, conn: ConnId, out: &mut [&'a [u8]]) -> usize {
-        self.wire(conn).map_or(0, |w| w.out.slices_from(w.skip(), out))
+        self.wire(conn).map_or(0, |w| w.out.slices_from(w.skip as usize, out))
     }
 
-    /// `n` bytes have been sent. `written` gets the promises that this fulfils.
+    /// The session is to hear of the next attempt to send on this connection.
+    pub fn heed(&mut self, conn: ConnId) {
+        if let Some(wire) = self.wire_mut(conn) {
+            wire.heeded = true;
+        }
+    }
+
+    /// `n` bytes have been sent. `written` gets the promises that this fulfils. Says whether the session is to hear of it:
+    /// something is unsent, or was before, or somebody [wants](Wires::heed) it to. As a rule everything is sent and
+    /// nobody needs to look at the session, which is far away in memory.
     pub fn sent(
         &mut self,
         conn: ConnId,
         n: usize,
         outputs: &mut VecDeque<Output>,
         mut written: impl FnMut(Promise),
-    ) {
+    ) -> bool {
         let Wires { table, pools, marks, .. } = self;
-        let Some(wire) = find(table, conn) else { return };
-        wire.sent += n.min(wire.unsent()) as u64;
+        let Some(wire) = find(table, conn) else { return false };
+        let n = n.min(wire.unsent());
+        wire.sent += n as u64;
+        wire.skip += n as u32;
         while wire.marks.front().is_some_and(|m| m.end <= wire.sent) {
             if let Some(mark) = wire.marks.pop_front(marks) {
                 written(mark.promise);
             }
         }
         // What was sent of a stanza that is promised, and not wholly sent, is kept: it may have to go elsewhere.
-        let keep = wire.marks.front().map_or(wire.sent, |m| m.start.min(wire.sent));
-        wire.out.consume(&mut pools.chunks, (keep - wire.base) as usize);
-        wire.base = keep;
-        if wire.unsent() == 0 {
+        let kept = wire.marks.front().map_or(0, |m| wire.sent.saturating_sub(m.start) as u32);
+        wire.out.consume(&mut pools.chunks, (wire.skip - kept) as usize);
+        wire.skip = kept;
+        let unsent = wire.unsent() > 0;
+        if !unsent {
             wire.extra = 0;
         }
+        let heeded = std::mem::replace(&mut wire.heeded, unsent);
         if wire.then.is_some() {
             self.settle_then(conn, outputs);
         }
+        heeded || unsent
     }
 
     /// The next connection whose client did not read: its outbox is full.

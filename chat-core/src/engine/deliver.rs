@@ -435,7 +435,7 @@ pub(super) fn write_for_client(stanza: &Stanza<'_>, meta: &Meta<'_>, user: &User
         delay.extend_from_slice(b"/>");
     }
     let stamp = Stamp {
-        to: xml::Head::Set(stanza.to.map_or(user.jid.as_str(), |t| t.as_str())),
+        to: xml::Head::Set(stanza.to.map_or_else(|| user.jid.as_str(), |t| t.as_str())),
         from: xml::Head::Set(stanza.from.as_str()),
         lang: meta.lang,
         append: &delay,

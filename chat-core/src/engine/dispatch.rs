@@ -95,6 +95,8 @@ impl Engine {
             PresenceType::Available | PresenceType::Unavailable if stanza.to.is_none() => {
                 presence::on_own(user, seat.resource, stanza, lang, &mut self.cx);
                 self.spool_begin(seat.user);
+                // The others may be slow, this one is not yet.
+                self.spool_next(seat.user);
             }
             // To one's own bare JID: a probe asks for one's other resources (§4.3.1).
             PresenceType::Probe | PresenceType::Available | PresenceType::Unavailable => {

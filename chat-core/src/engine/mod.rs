@@ -160,11 +160,11 @@ impl Engine {
         self.cx.now = now;
         let Cx { wires, outputs, .. } = &mut self.cx;
         let mut written = std::mem::take(&mut self.written);
-        wires.sent(conn, n, outputs, |promise| written.push(promise));
+        let heeded = wires.sent(conn, n, outputs, |promise| written.push(promise));
         self.on_written(conn, &written);
         written.clear();
         self.written = written;
-        if let Some(session) = self.sessions.get_mut(conn) {
+        if heeded && let Some(session) = self.sessions.get_mut(conn) {
             session.on_sent(&mut self.cx);
             if let Some(seat) = session.seat()
                 && self.cx.wires.len(conn) == 0

@@ -26,7 +26,7 @@ fn table() -> Vec<(&'static str, usize, usize)> {
         ("Session", size_of::<Session>(), 304),
         ("its Inbox", size_of::<Inbox>(), 40),
         ("its Identity", size_of::<Identity>(), 24),
-        (outbox, outbox_bytes, 72),
+        (outbox, outbox_bytes, 64),
         ("a timer", timer::timer_size::<Deadline>(), 64),
         ("who armed it", size_of::<Option<(TimerId, crate::base::Mono)>>(), 24),
         // For each connection, for a while.

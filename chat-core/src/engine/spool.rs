@@ -47,6 +47,8 @@ impl Engine {
             r.conn.is_some_and(unsent) && stanzas <= 2 * rows_max as usize
         });
         if !free {
+            // Whoever acknowledges is heard anyway; whoever does not has digested what is sent.
+            user.resources.iter().filter_map(|r| r.conn).for_each(|conn| self.cx.wires.heed(conn));
             return;
         }
         user.spool.asked = true;

@@ -51,7 +51,6 @@ impl Session {
 
     /// Makes sure that the timer fires in time.
     pub fn arm(&mut self, cx: &mut Cx) {
-        self.note_progress(cx);
         let (at, why) = self.deadline(cx);
         if let Some((id, armed)) = self.timer {
             // An early wake is harmless, a late one is not.
@@ -70,7 +69,7 @@ impl Session {
         }
     }
 
-    /// The outbox shrank, or was found unable to.
+    /// The outbox shrank, or was found unable to. While it holds something this is said of each attempt to send.
     pub fn on_sent(&mut self, cx: &mut Cx) {
         self.note_progress(cx);
         if self.progress.is_some() {
@@ -78,13 +77,14 @@ impl Session {
         }
     }
 
-    fn note_progress(&mut self, cx: &Cx) {
+    fn note_progress(&mut self, cx: &mut Cx) {
         let (unsent, sent) = cx.wires.progress(self.conn);
-        self.progress = match self.progress {
-            _ if unsent == 0 => None,
-            Some(before) if before.1 == sent => Some(before),
-            _ => Some((cx.now.mono, sent)),
-        };
+        if unsent == 0 {
+            self.progress = None;
+        } else if self.progress.is_none_or(|before| before.1 != sent) {
+            self.progress = Some((cx.now.mono, sent));
+            cx.wires.heed(self.conn);
+        }
     }
 
     /// Something was received.

@@ -143,7 +143,7 @@ pub struct Session {
     pub heard: Mono,
     /// A sign of life was asked for, at that time.
     pub probed: Option<Mono>,
-    /// When the outbox was last seen to shrink, or first seen to hold something, and how many bytes had been sent
+    /// When the outbox was last seen to shrink, or first seen not to become empty, and how many bytes had been sent
     /// then. `None` while it is empty: a long silence is no proof that the peer does not read.
     pub progress: Option<(Mono, u64)>,
     timer: Option<(TimerId, Mono)>,
