@@ -25,12 +25,14 @@ pub struct Opened {
     pub store: Arc<dyn Store>,
     /// Their credentials.
     pub accounts: Arc<dyn Accounts>,
+    /// The key for the salts of users that do not exist, of a store that keeps it.
+    pub salt_secret: Option<[u8; 16]>,
 }
 
 impl Opened {
     fn new<S: Store + Accounts>(store: S) -> Opened {
         let store = Arc::new(store);
-        Opened { store: store.clone(), accounts: store }
+        Opened { store: store.clone(), accounts: store, salt_secret: None }
     }
 }
 
@@ -63,7 +65,9 @@ pub fn open(config: &Config, opener: Opener) -> Result<Opened, Failure> {
             };
             options.durability = durability(config);
             // Its tasks have a thread of their own, which the server may wait for when it ends.
-            Ok(Opened::new(postgres::Postgres::open_blocking(options)?))
+            let store = postgres::Postgres::open_blocking(options)?;
+            let salt_secret = Some(store.salt_secret());
+            Ok(Opened { salt_secret, ..Opened::new(store) })
         }
     }
 }

@@ -38,7 +38,10 @@ impl Node {
         refuse_what_is_missing(config)?;
         let opened = store::open(config, Opener::Server)?;
         let directory = store::directory(config);
-        let keys = Keys::load_or_make(directory.as_deref())?;
+        let salt_secret = match opened.salt_secret {
+            Some(shared) => shared,
+            None => Keys::load_or_make(directory.as_deref())?.salt_secret,
+        };
         let certificates = Certificates::new(config, directory.as_deref())?;
         let (watch, tls) = Watch::start(certificates)?;
         let parts =
@@ -51,7 +54,7 @@ impl Node {
             .limits(config.common().limits.clone())
             .workers(u16::try_from(config.workers).unwrap_or(u16::MAX))
             .proxy_from(trusted_proxies(config)?)
-            .salt_secret(keys.salt_secret);
+            .salt_secret(salt_secret);
         for name in &config.common().extensions_disabled {
             builder = builder.without_extension(name);
         }

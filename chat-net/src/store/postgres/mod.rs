@@ -1,6 +1,6 @@
 //! The store of a cluster: one PostgreSQL database, shared by its nodes.
 //!
-//! Owns: the connections, the schema, what is tried again when the database fails, and the task that watches for
+//! Owns: the connections, the schema, the keys that nodes share, what is tried again when the database fails, and the task that watches for
 //! accounts removed by other processes.
 //!
 //! In: jobs, through the queue. Out: one batch of answers per sink and transaction. Everything asynchronous runs on a
@@ -30,6 +30,7 @@
 mod accounts;
 mod batch;
 mod connection;
+mod keys;
 mod ops;
 mod outage;
 mod pipeline;
@@ -186,6 +187,7 @@ pub enum OpenError {
 /// The store of a cluster. Dropping it gives up what is unanswered; [`Store::close`] waits for it.
 pub struct Postgres {
     shared: Arc<Shared>,
+    salt_secret: [u8; 16],
     /// The tasks live as long as their thread, and that as long as this.
     _spawner: Spawner,
 }
@@ -206,13 +208,13 @@ impl Postgres {
             let _ = send.send(prepare(options).await);
         });
         let lost = || OpenError::Failed { server, reason: "its tasks have ended".to_owned() };
-        let (shared, seen) = opened.await.unwrap_or_else(|_| Err(lost()))?;
+        let Prepared { shared, seen, salt_secret } = opened.await.unwrap_or_else(|_| Err(lost()))?;
         for _ in 0..count {
             shared.queue.join();
             spawner.spawn(workers::work(shared.clone()));
         }
         spawner.spawn(workers::look_around(shared.clone(), seen));
-        Ok(Postgres { shared, _spawner: spawner })
+        Ok(Postgres { shared, salt_secret, _spawner: spawner })
     }
 
     /// The same on a service thread of its own, for callers without a runtime and for those who may block.
@@ -232,9 +234,23 @@ impl Postgres {
         let lost = |_| Err(OpenError::Failed { server, reason: "its tasks have ended".to_owned() });
         opened.recv().unwrap_or_else(lost)
     }
+
+    /// What makes the salts of users that do not exist, for
+    /// [`ServerBuilder::salt_secret`](crate::server::ServerBuilder::salt_secret): the same on all nodes, and after each restart.
+    pub fn salt_secret(&self) -> [u8; 16] {
+        self.salt_secret
+    }
 }
 
-async fn prepare(options: Options) -> Result<(Arc<Shared>, i64), OpenError> {
+/// What there is once a database is open.
+struct Prepared {
+    shared: Arc<Shared>,
+    /// The last purge, which is no news.
+    seen: i64,
+    salt_secret: [u8; 16],
+}
+
+async fn prepare(options: Options) -> Result<Prepared, OpenError> {
     let server = options.target.name();
     let tls = tls::connector(&options.target.tls, options.provider)
         .map_err(|reason| OpenError::Tls { server: server.clone(), reason })?;
@@ -243,14 +259,14 @@ async fn prepare(options: Options) -> Result<(Arc<Shared>, i64), OpenError> {
         .map_err(|reason| OpenError::Failed { server: server.clone(), reason })?;
     let mut client = connect(&connections, options.patience_at_start, &server).await?;
     schema::migrate(&mut client, options.migrations, &server).await?;
+    let failed = |reason| OpenError::Failed { server: server.clone(), reason };
+    let salt_secret = keys::salt_secret(&client).await.map_err(failed)?;
     drop(client);
     let queue = Queue::new(options.unanswered_max, options.unanswered_bytes_max);
     let (outage, removed) = (Outage::new(options.patience), Mutex::default());
     let shared = Arc::new(Shared { queue, connections, outage, removed });
-    // From here on: what was purged before is not news.
-    let seen = shared.last_purge().await;
-    let seen = seen.map_err(|trouble| OpenError::Failed { server, reason: trouble.reason })?;
-    Ok((shared, seen))
+    let seen = shared.last_purge().await.map_err(|trouble| failed(trouble.reason))?;
+    Ok(Prepared { shared, seen, salt_secret })
 }
 
 /// Connects; tries again while the server is not there or not ready. A refusal is final.

@@ -56,3 +56,9 @@ CREATE TABLE chat_health (
     id INTEGER PRIMARY KEY,
     probes BIGINT NOT NULL
 );
+
+-- Random keys that all nodes share, and that outlive each of them.
+CREATE TABLE chat_key (
+    name TEXT COLLATE "C" PRIMARY KEY,
+    value BYTEA NOT NULL
+);

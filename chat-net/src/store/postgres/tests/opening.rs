@@ -65,6 +65,21 @@ fn a_newer_schema_is_refused_only_when_it_must_be() {
 }
 
 #[test]
+fn nodes_share_a_key_that_outlives_them() {
+    let url = server().database();
+    let keys: Vec<_> = std::thread::scope(|scope| {
+        let nodes: Vec<_> = (0..3).map(|_| scope.spawn(|| open(options(&url)).salt_secret())).collect();
+        nodes.into_iter().map(|node| node.join().expect("it opens")).collect()
+    });
+    assert_eq!(keys, [open(options(&url)).salt_secret(); 3]);
+    assert_ne!(keys[0], open(options(&server().database())).salt_secret(), "each database has its own");
+
+    server().sql(&url, "UPDATE chat_key SET value = 'short'");
+    let damaged = error(options(&url)).to_string();
+    assert!(damaged.ends_with("the key salt-secret in chat_key is damaged"), "{damaged}");
+}
+
+#[test]
 fn what_cannot_be_used_is_left_alone() {
     let url = server().database();
     server().sql(&url, "CREATE TABLE chat_user (cookies TEXT)");
