@@ -376,11 +376,16 @@ impl Handshake {
         };
         let judged = known.and_then(|key| self.judge(&peer).map(|()| key));
         match judged {
-            Err(refusal) => self.refuse(refusal),
+            Err(refusal) => {
+                // Who bears a name that is taken has to know it from a member, since it has to stop.
+                if let (Ok(key), Refusal::NameTaken(_), false) = (known, refusal, self.dialled()) {
+                    self.answer_proof(key, &both);
+                }
+                self.refuse(refusal);
+            }
             Ok(key) => {
                 if !self.dialled() {
-                    let proof = self.keys().get(key).map(|key| *self.proof(key, b"listen", &both));
-                    self.write_proof(proof.as_slice());
+                    self.answer_proof(key, &both);
                 }
                 let dialled = self.dialled();
                 self.end(Ok(Greeted { peer, version, dialled }));
@@ -443,6 +448,12 @@ impl Handshake {
             both.extend_from_slice(hello);
         }
         both
+    }
+
+    /// The listener's proof, made with the key that the dialler's was made with.
+    fn answer_proof(&mut self, key: usize, both: &[u8]) {
+        let proof = self.keys().get(key).map(|key| *self.proof(key, b"listen", both));
+        self.write_proof(proof.as_slice());
     }
 
     fn write_proof(&mut self, proofs: &[[u8; PROOF_BYTES]]) {

@@ -17,7 +17,6 @@ mod output;
 #[cfg(feature = "sim")]
 mod plant;
 mod queues;
-mod record;
 mod reference;
 mod settings;
 mod store;
@@ -32,7 +31,6 @@ pub use output::{Event, Output};
 #[cfg(feature = "sim")]
 pub use plant::Plant;
 pub use queues::{FlightId, Pools, Unacked, Unsettled};
-pub use record::{Change, RESOURCE_BYTES_MAX, Record, SmHash, USER_BYTES_MAX};
 pub use reference::ReferenceStore;
 pub use settings::{Domain, Settings};
 pub use store::{Loaded, SpoolRow, SpoolSeq, StoreDone, StoreError, StoreOp, StoreResult};

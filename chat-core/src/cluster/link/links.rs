@@ -10,8 +10,8 @@ use crate::base::limits::{CLUSTER_NODES_MAX, LinkLimits};
 use crate::base::{Mono, Rng};
 use crate::cluster::discovery::Peer;
 use crate::cluster::handshake::{Channel, Greeted, Handshake, HandshakeError, HandshakeInput, Myself, Side};
-use crate::cluster::identity::{Identity, Incarnation, NodeName};
-use crate::cluster::wire::{Kind, Refusal};
+use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
+use crate::cluster::wire::{Bye, Kind, Refusal};
 
 /// Links that are remembered, those without connection included: they know the lives that the names have had. Beyond it the
 /// one that has been idle longest is forgotten.
@@ -60,6 +60,8 @@ pub enum LinksInput<'a> {
     Closed(LinkConn),
     /// This node counts as down ([`LinkInput::GiveUp`]).
     GiveUp(&'a NodeName),
+    /// The connection with this node ends, with this last word ([`LinkInput::Part`]).
+    Part(&'a NodeName, Bye),
     /// Part from all, once they have everything.
     Leave,
     /// Time has passed.
@@ -170,6 +172,10 @@ impl Links {
                 let name = name.clone();
                 self.link_input(now, &name, LinkInput::GiveUp);
             }
+            LinksInput::Part(name, bye) => {
+                let name = name.clone();
+                self.link_input(now, &name, LinkInput::Part(bye));
+            }
             LinksInput::Leave => self.on_leave(now),
             LinksInput::Timer => {}
         }
@@ -215,7 +221,8 @@ impl Links {
             Some(at) => Some((at, "a refused connection says its last words")),
             None => g.handshake.poll_timeout(),
         });
-        links.chain(greetings).chain(self.dials.poll_timeout()).min_by_key(|(at, _)| *at)
+        let dials = self.dials.poll_timeout().filter(|_| !self.leaving);
+        links.chain(greetings).chain(dials).min_by_key(|(at, _)| *at)
     }
 
     /// The next connection that has something to send; each once, until more is to be sent.
@@ -290,10 +297,28 @@ impl Links {
         self.links.iter()
     }
 
-    /// This node takes a higher incarnation, because a peer remembers one ([`Refusal::Stale`]). Only before any
-    /// link has begun: a life does not change its number in the middle.
-    pub fn raise(&mut self, incarnation: Incarnation) {
+    /// This node begins another life, because a peer remembers a later one than its own ([`Refusal::Stale`]). A life does
+    /// not change its number in the middle: all connections are closed, nothing that was to be sent is, and links begin
+    /// anew. Nothing more is told of the life before.
+    pub fn begin_life(&mut self, now: Mono, incarnation: Incarnation, boot: BootId) {
         self.me.identity.incarnation = incarnation;
+        self.me.identity.boot = boot;
+        let greetings: Vec<LinkConn> = self.greetings.keys().copied().collect();
+        for conn in greetings {
+            let greeting = &self.greetings[&conn];
+            let meant = greeting.meant.clone().filter(|_| greeting.ending.is_none());
+            self.close_greeting(conn);
+            if let Some((peer, _)) = meant {
+                self.dial_failed(now, &peer);
+            }
+        }
+        for link in self.links.values_mut() {
+            link.begin_anew(now);
+        }
+        let names: Vec<NodeName> = self.links.keys().cloned().collect();
+        for name in names {
+            self.link_input(now, &name, LinkInput::Timer);
+        }
     }
 
     fn on_want(&mut self, now: Mono, peer: Peer, addresses: &[SocketAddr]) {

@@ -50,6 +50,8 @@ pub enum LinkInput<'a> {
     Closed(LinkConn),
     /// The other node counts as down: what was to be sent to it is given up, and should it come back, both start over.
     GiveUp,
+    /// The connection in use, or about to be, ends with this last word, and another is made. Frames that wait go on waiting.
+    Part(Bye),
     /// Send what there is, then part.
     Leave,
     /// Time has passed.
@@ -224,6 +226,9 @@ impl Link {
                     self.dial_at = None;
                 }
                 self.wanted = wanted;
+                if !wanted {
+                    self.take_back_dial();
+                }
             }
             LinkInput::DialFailed => {
                 self.dialling = false;
@@ -237,6 +242,7 @@ impl Link {
             LinkInput::Received { conn, bytes } => self.on_received(now, conn, bytes),
             LinkInput::Closed(conn) => self.on_closed(now, conn, Parting::Closed),
             LinkInput::GiveUp => self.start_over(now),
+            LinkInput::Part(bye) => self.part(now, bye),
             LinkInput::Leave => self.leaving = true,
             LinkInput::Timer => {}
         }
@@ -379,6 +385,11 @@ impl Link {
         self.conns.is_empty() && !self.wanted && !self.dialling && self.events.is_empty()
     }
 
+    /// Whether it has said all that it had to say, after [`LinkInput::Leave`], and no connection is left.
+    pub fn has_parted(&self) -> bool {
+        self.left && self.conns.is_empty()
+    }
+
     /// The next output, if it is for the driver: whom to dial, what to close.
     pub(super) fn poll_request(&mut self) -> Option<LinkOutput<'static>> {
         let is_request =
@@ -399,6 +410,13 @@ impl Link {
 
     fn joined_mut(&mut self) -> Option<&mut Conn> {
         self.conns.iter_mut().find(|c| c.stage == Stage::Joined)
+    }
+
+    /// A dial that nobody was asked for yet is not asked for.
+    fn take_back_dial(&mut self) {
+        let before = self.events.len();
+        self.events.retain(|event| !matches!(event, Event::Told(LinkOutput::Dial)));
+        self.dialling &= self.events.len() == before;
     }
 
     fn dial_due(&self) -> Option<Mono> {

@@ -120,6 +120,15 @@ pub enum Output {
     },
     /// A node exists: something for discovery. Said when it is first heard of, and each hour while it is alive.
     Known(NodeAddr),
+    /// There is a link to this node, but the cluster knows of a later life of it. Said once for each link.
+    Outlived {
+        /// Who.
+        name: NodeName,
+        /// The later life.
+        later: Incarnation,
+        /// Whether that is alive, as far as is known: then two nodes bear one name.
+        is_alive: bool,
+    },
     /// Others had declared this node down while it lived (it was stopped, or cut off); it is back, in the same life.
     Returned,
     /// This node missed its tick by so long, and judges nobody for a while: something for the log.
@@ -181,6 +190,7 @@ struct Peer {
     suspected: Option<(Mono, u16)>,
     has_left: bool,
     was_known: bool,
+    was_outlived: bool,
 }
 
 impl Membership {
@@ -389,6 +399,12 @@ impl Membership {
                 }
                 peer.up = now;
             }
+            let later = member.filter(|(life, _)| peer.link.is_some_and(|link| life.incarnation > link));
+            if let Some((life, seen)) = later.filter(|_| !peer.was_outlived) {
+                let (later, is_alive) = (life.incarnation, *seen != Seen::Down);
+                self.outputs.push_back(Output::Outlived { name: name.clone(), later, is_alive });
+            }
+            peer.was_outlived = later.is_some();
             // A member with a link that was declared down is asked to come back.
             if peer.link.is_some() && alive.is_none() && !peer.has_left {
                 self.join_at.get_or_insert(time + JOIN_EVERY);

@@ -135,6 +135,11 @@ fn notices() -> Vec<(&'static str, Vec<u8>)> {
         ("draining", framed(Kind::Leaving, |out| Leaving::Draining.write(out))),
         ("staying", framed(Kind::Leaving, |out| Leaving::Staying.write(out))),
         ("left", framed(Kind::Leaving, |out| Leaving::Left.write(out))),
+        ("status", framed(Kind::Status, |out| Status { role: Role::Active, release: "0.1.0" }.write(out))),
+        (
+            "status: standby",
+            framed(Kind::Status, |out| Status { role: Role::Standby, release: "" }.write(out)),
+        ),
     ]
 }
 

@@ -21,6 +21,7 @@ pub(super) fn reads_and_writes_alike(kind: Kind, body: &[u8]) -> Result<(), Wire
         Kind::EnvelopeResult => EnvelopeResult::read(body)?.write(&mut out),
         Kind::Poke => Poke::read(body)?.write(&mut out),
         Kind::Leaving => Leaving::read(body)?.write(&mut out),
+        Kind::Status => Status::read(body)?.write(&mut out),
         // Bodies of others are carried, not read.
         _ => out.extend_from_slice(body),
     }

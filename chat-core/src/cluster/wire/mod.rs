@@ -3,7 +3,7 @@
 //! Owns: the primitives of the encoding ([`Reader`], [`Writer`]), the range of protocol versions and its negotiation
 //! ([`Versions`]), where a frame begins and ends ([`read_frame`], [`write_frame`]), which kinds of frames there are
 //! ([`Kind`]), and the bodies of those whose content is fixed here: the hello and its proofs, what the link says to
-//! itself ([`Control`]), envelopes and their results, pokes, and the announcement of a node that leaves.
+//! itself ([`Control`]), envelopes and their results, pokes, what a node says of itself, and that it leaves.
 //! In: bytes, cut by nothing but the frames themselves. Out: values that borrow from them, or a [`WireFault`].
 //! Invariants:
 //! - Reading never panics, and never allocates more than the bytes at hand justify: a length is compared with what is
@@ -42,5 +42,5 @@ pub use envelope::{ATTEMPTS_MAX, Envelope, EnvelopeResult, Outcome, Refused, Set
 pub use frame::{FRAME_HEAD_BYTES_MAX, Frame, read_frame, write_frame};
 pub use hello::{Hello, PROOF_BYTES, Proof, Refusal};
 pub use kind::{Kind, Seen};
-pub use notice::{Leaving, Poke};
+pub use notice::{Leaving, Poke, RELEASE_BYTES_MAX, Role, Status};
 pub use version::{Versions, VersionsApart};

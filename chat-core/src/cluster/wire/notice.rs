@@ -3,6 +3,9 @@
 use super::envelope::ADDRESS_BYTES_MAX;
 use super::{Reader, WireFault, Writer};
 
+/// Bytes of the name that a node gives to its release.
+pub const RELEASE_BYTES_MAX: usize = 64;
+
 /// The spool of these users holds something new: their sessions read it before any later live message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Poke<'a> {
@@ -57,5 +60,48 @@ impl Leaving {
         };
         r.end()?;
         Ok(leaving)
+    }
+}
+
+/// Whether a node takes clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It does.
+    Active,
+    /// It waits until it is needed.
+    Standby,
+}
+
+/// What a node says of itself to those who look at the cluster: when a link begins, and when it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status<'a> {
+    /// Whether it takes clients.
+    pub role: Role,
+    /// Its release, for people; at most [`RELEASE_BYTES_MAX`] bytes.
+    pub release: &'a str,
+}
+
+impl<'a> Status<'a> {
+    /// Appends the body.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut w = Writer(out);
+        w.byte(match self.role {
+            Role::Active => 1,
+            Role::Standby => 2,
+        });
+        w.text(self.release);
+    }
+
+    /// Reads a body.
+    pub fn read(body: &'a [u8]) -> Result<Status<'a>, WireFault> {
+        let mut r = Reader::new(body);
+        let role = match r.byte()? {
+            1 => Role::Active,
+            2 => Role::Standby,
+            _ => return Err(WireFault::Value),
+        };
+        let release = r.text(RELEASE_BYTES_MAX)?;
+        r.end()?;
+        Ok(Status { role, release })
     }
 }

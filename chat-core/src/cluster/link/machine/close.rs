@@ -1,8 +1,9 @@
 //! How connections end, and what becomes of the link then.
 
-use super::{Link, LinkOutput, Parting};
+use super::{Event, Link, LinkOutput, LinkState, Parting};
 use crate::base::Mono;
 use crate::cluster::link::conn::{LinkConn, Stage};
+use crate::cluster::link::stream::Stream;
 use crate::cluster::wire::{Bye, Control};
 
 impl Link {
@@ -88,6 +89,34 @@ impl Link {
         }
         self.stream.give_up();
         self.uncongest();
+    }
+
+    /// All connections end with this last word.
+    pub(super) fn part(&mut self, now: Mono, bye: Bye) {
+        let all: Vec<LinkConn> = self.conns.iter().map(|c| c.id).collect();
+        for conn in all {
+            let i = self.index(conn).expect("it was just seen");
+            match self.conns[i].stage {
+                Stage::Ending(_) => {}
+                Stage::Waiting => self.end(now, i, bye),
+                Stage::Joined | Stage::Asked(_) => self.lose(now, i, Parting::Ours, Some(bye)),
+            }
+        }
+    }
+
+    /// This node begins another life: nothing is left of the one before but whom it knew.
+    pub(in crate::cluster::link) fn begin_anew(&mut self, now: Mono) {
+        self.take_back_dial();
+        self.events.retain(|event| matches!(event, Event::Told(LinkOutput::Close(_))));
+        self.arrived.clear();
+        for conn in std::mem::take(&mut self.conns) {
+            self.tell(LinkOutput::Close(conn.id));
+        }
+        self.stream = Stream::new();
+        self.turn_seen = 0;
+        self.congested = false;
+        self.dial_at = None;
+        self.state = LinkState { connected: false, since: now, delay: None, ..self.state };
     }
 
     pub(super) fn uncongest(&mut self) {

@@ -262,3 +262,49 @@ fn few_links_are_remembered_that_nobody_wants() {
     }
     assert_eq!(net.nodes[0].iter().count(), 512);
 }
+
+#[test]
+fn a_peer_that_is_forgotten_before_it_was_dialled_is_not_dialled() {
+    let mut links = links(0, SECRET);
+    let peer = Peer::Named(name(1));
+    links.handle(Mono(0), LinksInput::Want { peer: peer.clone(), addresses: &[address(1)] });
+    links.handle(Mono(0), LinksInput::Forget(peer.clone()));
+    assert_eq!(links.poll_timeout(), None);
+    assert_eq!(links.poll_output(), None);
+    links.handle(Mono(0), LinksInput::Want { peer: peer.clone(), addresses: &[address(1)] });
+    assert_eq!(links.poll_output(), Some(LinksOutput::Dial { peer, address: address(1) }));
+}
+
+#[test]
+fn a_node_that_leaves_dials_no_strangers_and_does_not_wait_to() {
+    let mut links = links(0, SECRET);
+    links.handle(Mono(0), LinksInput::Leave);
+    links.handle(Mono(0), LinksInput::Want { peer: Peer::Address(address(1)), addresses: &[address(1)] });
+    assert_eq!(links.poll_timeout(), None);
+    assert_eq!(links.poll_output(), None);
+}
+
+#[test]
+fn another_life_begins_with_new_connections() {
+    let mut net = Net::new(&[SECRET; 2]);
+    net.want(0, Peer::Named(name(1)), &[address(1)]);
+    net.settle();
+    net.nodes[0].send(net.now, &name(1), Kind::Poke, b"of the first life").unwrap();
+    net.nodes[0].begin_life(net.now, Incarnation(2), BootId([9; 16]));
+    net.told[0].clear();
+    net.drain(0);
+    assert_eq!((net.ends.len(), net.told(0)), (2, Vec::new()), "it dials again at once, and tells nothing");
+    net.told[1].clear();
+    net.live(Span::secs(2));
+    assert_eq!(
+        net.told(0),
+        [
+            "chat@node-1 at 192.0.2.1:4369",
+            "chat@node-1: Fresh(chat@node-1/i1/b02020202)",
+            "chat@node-1: Up { version: 1 }"
+        ]
+    );
+    let told = net.told(1);
+    assert_eq!(told[0], "chat@node-0: Fresh(chat@node-0/i2/b09090909)", "{told:?}");
+    assert!(!told.iter().any(|t| t.contains("Poke")));
+}

@@ -4,20 +4,19 @@
 //! sends. On the other side, between two such moments, exactly one chapter arrives, from its first frame on, each frame
 //! once, in order. In the end all of it is there. Nobody is told to start over without a reason.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::base::limits::LinkLimits;
 use crate::base::{Mono, Rng, Span};
 use crate::cluster::handshake::Greeted;
 use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
 use crate::cluster::link::{Link, LinkConn, LinkInput, LinkOutput};
+use crate::cluster::testing::{Agenda, Pulled, Wire, run_seeds};
 use crate::cluster::wire::Kind;
 
 /// How long things go wrong, and how long everything may take to come right.
 const FAULTS: Span = Span::secs(60);
 const HEALING: Span = Span::secs(30);
-/// Bytes that a direction takes before it is read.
-const PIPE_BYTES: usize = 3_000;
 
 mod faults;
 
@@ -52,26 +51,6 @@ enum Event {
     Fault,
 }
 
-#[derive(Debug, Default)]
-struct Pipe {
-    bytes: VecDeque<u8>,
-    /// Nothing follows.
-    ended: bool,
-    /// What is sent is lost, and nobody hears of it.
-    hole: bool,
-    stalled_until: Mono,
-    under_way: bool,
-}
-
-#[derive(Debug)]
-struct Wire {
-    dialler: usize,
-    boots: [u8; 2],
-    open: [bool; 2],
-    /// What each node sends.
-    pipes: [Pipe; 2],
-}
-
 /// A process and the layer above its link.
 struct Node {
     name: NodeName,
@@ -97,11 +76,9 @@ struct Report {
 }
 
 struct World {
-    now: Mono,
+    agenda: Agenda<Event>,
     rng: Rng,
     limits: LinkLimits,
-    count: u64,
-    queue: BTreeMap<(Mono, u64), Event>,
     nodes: [Node; 2],
     wires: BTreeMap<u64, Wire>,
     conns: u64,
@@ -153,11 +130,9 @@ fn run(seed: u64, trace: bool) -> Report {
     let nodes = [0, 1].map(|i| node(Mono(0), i, 1, limits, rng.fork()));
     let (restarts, give_ups) = (rng.below(2) == 0, rng.below(4) == 0);
     let mut world = World {
-        now: Mono(0),
+        agenda: Agenda::new(Mono(0)),
         rng,
         limits,
-        count: 0,
-        queue: BTreeMap::new(),
         nodes,
         wires: BTreeMap::new(),
         conns: 0,
@@ -176,15 +151,14 @@ fn run(seed: u64, trace: bool) -> Report {
     world.after(Span::millis(100), Event::Fault);
     world.turn_until(Mono(0) + FAULTS);
     world.heal();
-    world.turn_until(world.now + HEALING);
+    world.turn_until(world.agenda.now + HEALING);
     world.expect_whole();
     Report { frames: world.frames, chapters: world.chapters, connections: world.conns }
 }
 
 impl World {
     fn after(&mut self, span: Span, event: Event) {
-        self.count += 1;
-        self.queue.insert((self.now + span, self.count), event);
+        self.agenda.after(span, event);
     }
 
     fn millis(&mut self, below: u64) -> Span {
@@ -192,12 +166,9 @@ impl World {
     }
 
     fn turn_until(&mut self, end: Mono) {
-        while let Some(entry) = self.queue.first_entry().filter(|e| e.key().0 <= end) {
-            self.now = self.now.max(entry.key().0);
-            let event = entry.remove();
+        while let Some(event) = self.agenda.next_until(end) {
             self.on(event);
         }
-        self.now = end;
     }
 
     fn on(&mut self, event: Event) {
@@ -208,11 +179,12 @@ impl World {
             Event::Timer { node } | Event::Send { node } => Some(node),
             Event::Dialled { .. } | Event::Fault => None,
         };
-        if let Some(until) = node.map(|n| self.nodes[n].paused_until).filter(|until| *until > self.now) {
-            return self.after(until.since(self.now), event);
+        if let Some(until) = node.map(|n| self.nodes[n].paused_until).filter(|until| *until > self.agenda.now)
+        {
+            return self.after(until.since(self.agenda.now), event);
         }
         if self.trace && !matches!(event, Event::Send { .. } | Event::Timer { .. }) {
-            eprintln!("{:>9} {event:?}", self.now.0 / 1_000);
+            eprintln!("{:>9} {event:?}", self.agenda.now.0 / 1_000);
         }
         match event {
             Event::Arrive { conn, from } => self.on_arrive(conn, from),
@@ -223,7 +195,7 @@ impl World {
             Event::Dialled { node, boot } => self.on_dialled(node, boot),
             Event::Greeted { conn, node } => self.on_greeted(conn, node),
             Event::Timer { node } => {
-                if self.nodes[node].link.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
+                if self.nodes[node].link.poll_timeout().is_some_and(|(at, _)| at <= self.agenda.now) {
                     self.input(node, |now, link| link.handle(now, LinkInput::Timer));
                 }
             }
@@ -233,7 +205,7 @@ impl World {
     }
 
     fn input(&mut self, node: usize, input: impl FnOnce(Mono, &mut Link)) {
-        input(self.now, &mut self.nodes[node].link);
+        input(self.agenda.now, &mut self.nodes[node].link);
         self.drain(node);
     }
 
@@ -244,7 +216,7 @@ impl World {
         let node = &mut self.nodes[i];
         while let Some(output) = node.link.poll_output() {
             if self.trace && !matches!(output, LinkOutput::Frame { .. }) {
-                eprintln!("{:>9} {i} b{} {output:?}", self.now.0 / 1_000, node.boot);
+                eprintln!("{:>9} {i} b{} {output:?}", self.agenda.now.0 / 1_000, node.boot);
             }
             match output {
                 LinkOutput::Dial => dials += 1,
@@ -294,16 +266,18 @@ impl World {
         }
         if let Some((at, _)) = self.nodes[i].link.poll_timeout() {
             let late = self.millis(20);
-            self.after(at.max(self.now).since(self.now), Event::Timer { node: i });
-            self.after(Span(at.max(self.now).since(self.now).0 + late.0), Event::Timer { node: i });
+            self.after(at.max(self.agenda.now).since(self.agenda.now), Event::Timer { node: i });
+            self.after(
+                Span(at.max(self.agenda.now).since(self.agenda.now).0 + late.0),
+                Event::Timer { node: i },
+            );
         }
     }
 
     /// A socket is closed in an orderly way: what was written still arrives, then the end.
     fn end_pipe(&mut self, conn: u64, i: usize) {
         let Some(wire) = self.wires.get_mut(&conn) else { return };
-        wire.open[i] = false;
-        wire.pipes[i].ended = true;
+        wire.close(i);
         self.arrive_later(conn, i);
     }
 
@@ -317,22 +291,24 @@ impl World {
     fn write(&mut self, conn: u64, i: usize) {
         loop {
             let most = 1 + self.rng.below(2000) as usize;
-            let Some(wire) = self.wires.get_mut(&conn).filter(|w| w.open[i]) else { return };
-            let room = PIPE_BYTES.saturating_sub(wire.pipes[i].bytes.len());
+            let Some(wire) = self.wires.get_mut(&conn) else { return };
+            let room = wire.room(i);
             let mut out = [&[][..]; 3];
             let n = self.nodes[i].link.outgoing(LinkConn(conn), &mut out);
             let bytes: Vec<u8> = out[..n].concat();
             let n = bytes.len().min(room).min(most);
             if self.trace && n > 0 {
-                eprintln!("{:>9} {i} writes {n} to {conn}: {:02x?}", self.now.0 / 1_000, &bytes[..n.min(60)]);
+                eprintln!(
+                    "{:>9} {i} writes {n} to {conn}: {:02x?}",
+                    self.agenda.now.0 / 1_000,
+                    &bytes[..n.min(60)]
+                );
             }
             if n == 0 {
                 return;
             }
-            if !wire.pipes[i].hole {
-                wire.pipes[i].bytes.extend(&bytes[..n]);
-            }
-            self.nodes[i].link.sent(self.now, LinkConn(conn), n);
+            wire.push(i, &bytes[..n]);
+            self.nodes[i].link.sent(self.agenda.now, LinkConn(conn), n);
             self.arrive_later(conn, i);
             // The last byte of a connection may close it.
             if self.nodes[i].link.has_output() {
@@ -345,7 +321,7 @@ impl World {
         let delay = self.millis(if self.healing { 5 } else { 40 });
         let Some(pipe) = self.wires.get_mut(&conn).map(|w| &mut w.pipes[from]) else { return };
         if !std::mem::replace(&mut pipe.under_way, true) {
-            let stalled = pipe.stalled_until.since(self.now);
+            let stalled = pipe.stalled_until.since(self.agenda.now);
             self.after(delay.max(stalled), Event::Arrive { conn, from });
         }
     }
@@ -355,24 +331,21 @@ impl World {
         let n = 1 + self.rng.below(700) as usize;
         let Some(wire) = self.wires.get_mut(&conn) else { return };
         wire.pipes[from].under_way = false;
-        let pipe = &mut wire.pipes[from];
-        let n = n.min(pipe.bytes.len());
-        let bytes: Vec<u8> = pipe.bytes.drain(..n).collect();
-        let over = pipe.bytes.is_empty() && pipe.ended && !pipe.hole;
-        let again = !pipe.bytes.is_empty();
-        let (open, alive) = (wire.open[to], wire.boots[to] == self.nodes[to].boot);
+        let Pulled { bytes, more, over } = wire.pull(from, n);
+        let n = bytes.len();
+        let (open, alive) = (wire.open[to], wire.lives[to] == self.nodes[to].boot.into());
         if open && alive && n > 0 {
             let conn = LinkConn(conn);
             self.input(to, |now, link| link.handle(now, LinkInput::Received { conn, bytes: &bytes }));
         }
-        if again {
+        if more {
             self.arrive_later(conn, from);
         } else if over && open && alive {
             self.shut(conn, to);
             self.input(to, |now, link| link.handle(now, LinkInput::Closed(LinkConn(conn))));
         }
         // There is room again.
-        if n > 0 && self.wires.get(&conn).is_some_and(|w| w.boots[from] == self.nodes[from].boot) {
+        if n > 0 && self.wires.get(&conn).is_some_and(|w| w.lives[from] == self.nodes[from].boot.into()) {
             self.write(conn, from);
         }
     }
@@ -387,9 +360,7 @@ impl World {
         }
         self.conns += 1;
         let conn = self.conns;
-        let boots = [0, 1].map(|i| self.nodes[i].boot);
-        let pipes = [Pipe::default(), Pipe::default()];
-        self.wires.insert(conn, Wire { dialler: node, boots, open: [true; 2], pipes });
+        self.wires.insert(conn, Wire::new([0, 1], self.lives(), node));
         // The listener believes first, unless the network is slow with one of them.
         for end in [1 - node, node] {
             let span = self.millis(if self.healing { 10 } else { 200 });
@@ -397,10 +368,14 @@ impl World {
         }
     }
 
+    fn lives(&self) -> [u64; 2] {
+        [0, 1].map(|i| self.nodes[i].boot.into())
+    }
+
     fn on_greeted(&mut self, conn: u64, node: usize) {
         let Some(wire) = self.wires.get(&conn) else { return };
         let dialled = wire.dialler == node;
-        if wire.boots[node] != self.nodes[node].boot {
+        if wire.lives[node] != self.nodes[node].boot.into() {
             return;
         }
         if !wire.open[node] {
@@ -409,7 +384,7 @@ impl World {
                 self.input(node, |now, link| link.handle(now, failed))
             };
         }
-        let peer = identity(&self.nodes[1 - node].name, wire.boots[1 - node]);
+        let peer = identity(&self.nodes[1 - node].name, wire.lives[1 - node] as u8);
         let greeted = Greeted { peer, version: 1, dialled };
         let conn = LinkConn(conn);
         let (unsent, rest) = (Vec::new(), Vec::new());
@@ -423,7 +398,7 @@ impl World {
     fn on_send(&mut self, i: usize) {
         let busy = self.rng.below(8);
         let span = self.millis(if busy == 0 { 3_000 } else { 100 });
-        if !self.healing || self.now.since(Mono(0)) < Span(FAULTS.0 + Span::secs(5).0) {
+        if !self.healing || self.agenda.now.since(Mono(0)) < Span(FAULTS.0 + Span::secs(5).0) {
             self.after(span, Event::Send { node: i });
         }
         for _ in 0..self.rng.below(6) {
@@ -437,7 +412,7 @@ impl World {
             body.extend(node.chapter.to_be_bytes());
             body.extend(node.sent.to_be_bytes());
             body.resize(len, 7);
-            if node.link.send(self.now, Kind::Envelope, &body).is_ok() {
+            if node.link.send(self.agenda.now, Kind::Envelope, &body).is_ok() {
                 assert!(node.chapter > 0, "nothing is sent before the layer above was told with whom");
                 node.sent += 1;
             }
@@ -461,7 +436,7 @@ impl World {
         }
         let open: Vec<Vec<u64>> = [0, 1]
             .map(|i| {
-                let own = |w: &Wire| w.open[i] && w.boots[i] == self.nodes[i].boot;
+                let own = |w: &Wire| w.open[i] && w.lives[i] == self.nodes[i].boot.into();
                 self.wires.iter().filter(|(_, w)| own(w)).map(|(conn, _)| *conn).collect()
             })
             .to_vec();
@@ -469,27 +444,13 @@ impl World {
     }
 }
 
-/// How many seeds, or which one with its trace: `LINK_SEEDS=10000`, `LINK_SEED=25`.
-#[allow(clippy::disallowed_methods, reason = "a test is asked for more than usual")]
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
-
 #[test]
 fn nothing_is_lost_doubled_or_out_of_order() {
-    let seeds = number("LINK_SEEDS").unwrap_or(150);
-    let (mut frames, mut chapters, mut connections) = (0, 0, 0);
-    if let Some(seed) = number("LINK_SEED") {
-        run(seed, true);
-        return;
-    }
-    for seed in 0..seeds {
-        let outcome = std::panic::catch_unwind(|| run(seed, false));
-        let report =
-            outcome.unwrap_or_else(|_| panic!("LINK_SEED={seed} shows how the panic above came about"));
-        frames += report.frames;
-        chapters += report.chapters;
-        connections += report.connections;
-    }
-    assert!(frames > 300 * seeds && chapters >= 2 * seeds && connections > 4 * seeds, "{frames} {chapters}");
+    let reports = run_seeds("LINK_SEEDS", "LINK_SEED", 150, run);
+    let seeds = reports.len() as u64;
+    let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    let (frames, chapters, connections) = (sum(|r| r.frames), sum(|r| r.chapters), sum(|r| r.connections));
+    // One seed alone may be an odd one.
+    let usual = frames > 300 * seeds && chapters >= 2 * seeds && connections > 4 * seeds;
+    assert!(usual || seeds == 1, "{frames} {chapters} {connections}");
 }

@@ -68,7 +68,7 @@ fn run(seed: u64) -> Vec<(u64, String)> {
         panic!("seed {seed}: {apart}\n{said:#?}\n{logs:#?}");
     }
     for i in 0..nodes {
-        said.extend(w.nodes[i].log.iter().map(|(t, what)| (t.0, what.clone())));
+        said.extend(w.nodes[i].log.0.iter().map(|(t, what)| (t.0, what.clone())));
     }
     said
 }

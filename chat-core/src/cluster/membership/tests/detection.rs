@@ -11,7 +11,7 @@ fn detect(nodes: usize, seeds: u64, harm: impl Fn(&mut World)) -> Vec<u64> {
             // Not always at the same moment of a probe.
             w.pass(Span::millis(6000 + 37 * seed));
             assert_eq!(w.apart(), None);
-            let at = w.at;
+            let at = w.at();
             harm(&mut w);
             w.pass(Span::secs(15));
             (1..nodes).map(|i| w.when(i, at, "down chat@n0").expect("it is known in the end")).max().unwrap()

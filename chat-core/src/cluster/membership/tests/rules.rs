@@ -11,7 +11,7 @@ fn nodes_find_each_other_and_stay() {
         let mut w = World::new(nodes, 1);
         w.pass(Span::secs(6));
         assert_eq!(w.apart(), None);
-        let at = w.at;
+        let at = w.at();
         (w.datagrams, w.bytes) = (0, 0);
         w.pass(Span::secs(600));
         for i in 0..nodes {
@@ -34,7 +34,7 @@ fn a_node_alone_wants_nothing() {
 fn a_node_that_leaves_is_gone_at_once() {
     let mut w = World::new(6, 2);
     w.pass(Span::secs(6));
-    let at = w.at;
+    let at = w.at();
     w.leave(3);
     w.pass(Span::millis(10));
     for i in (0..6).filter(|i| *i != 3) {
@@ -49,7 +49,7 @@ fn a_node_that_leaves_is_gone_at_once() {
 fn a_node_that_said_it_leaves_has_left() {
     let mut w = World::new(3, 2);
     w.pass(Span::secs(6));
-    let (at, gone) = (w.at, w.nodes[2].name.clone());
+    let (at, gone) = (w.at(), w.nodes[2].name.clone());
     w.give(0, Input::Left(&gone));
     assert_eq!(w.since(0, at), ["down chat@n2 1 left"]);
     w.kill(2, true);
@@ -62,7 +62,7 @@ fn a_later_life_replaces_an_earlier_one() {
     for resets in [true, false] {
         let mut w = World::new(4, 3);
         w.pass(Span::secs(6));
-        let at = w.at;
+        let at = w.at();
         w.kill(1, resets);
         w.pass(Span::millis(100));
         w.start(1);
@@ -81,7 +81,7 @@ fn a_pair_that_is_cut_is_down_for_each_other_only() {
     for one_way in [false, true] {
         let mut w = World::new(4, 4);
         w.pass(Span::secs(6));
-        let at = w.at;
+        let at = w.at();
         if one_way {
             w.cut.insert((0, 1));
         } else {
@@ -107,7 +107,7 @@ fn a_link_that_flaps_puts_nobody_down() {
     for nodes in [2, 3, 6] {
         let mut w = World::new(nodes, 5);
         w.pass(Span::secs(6));
-        let at = w.at;
+        let at = w.at();
         for _ in 0..60 {
             w.reset(0, 1);
             w.pass(Span::secs(1));
@@ -127,13 +127,13 @@ fn a_link_that_flaps_puts_nobody_down() {
 fn a_node_that_was_stopped_suspects_nobody() {
     let mut w = World::new(6, 6);
     w.pass(Span::secs(6));
-    let at = w.at;
+    let at = w.at();
     w.stop(2);
     w.pass(Span::secs(20));
     for i in (0..6).filter(|i| *i != 2) {
         assert_eq!(w.since(i, at), ["down chat@n2 1 silent"]);
     }
-    let back = w.at;
+    let back = w.at();
     w.go_on(2);
     w.pass(Span::secs(10));
     assert_eq!(w.apart(), None);
@@ -150,7 +150,7 @@ fn a_node_that_was_stopped_suspects_nobody() {
 fn a_short_stop_goes_unnoticed() {
     let mut w = World::new(6, 7);
     w.pass(Span::secs(6));
-    let at = w.at;
+    let at = w.at();
     for _ in 0..10 {
         w.stop(0);
         w.pass(Span::secs(1));

@@ -4,6 +4,7 @@
 use crate::base::{Mono, Now, Rng, Span, Utc};
 use crate::cluster::identity::{Incarnation, NodeName};
 use crate::cluster::membership::{Input, Membership, Output, Settings, Why};
+use crate::cluster::testing::{Agenda, Log};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How long a link may be without a sign of life before both ends take it for dead.
@@ -35,7 +36,7 @@ pub(super) struct Node {
     /// What reached it while it was stopped.
     waiting: VecDeque<Waiting>,
     woken_at: Option<Mono>,
-    pub(super) log: Vec<(Mono, String)>,
+    pub(super) log: Log,
 }
 
 enum Waiting {
@@ -44,11 +45,9 @@ enum Waiting {
 }
 
 pub(super) struct World {
-    pub(super) at: Mono,
+    agenda: Agenda<Event>,
     start: Mono,
     pub(super) nodes: Vec<Node>,
-    events: BTreeMap<(Mono, u64), Event>,
-    counted: u64,
     rng: Rng,
     /// Directions that carry nothing.
     pub(super) cut: BTreeSet<(usize, usize)>,
@@ -62,11 +61,9 @@ impl World {
     pub(super) fn new(nodes: usize, seed: u64) -> World {
         let start = Mono(1_000_000_000);
         let mut world = World {
-            at: start,
+            agenda: Agenda::new(start),
             start,
             nodes: Vec::new(),
-            events: BTreeMap::new(),
-            counted: 0,
             rng: Rng::from_u64(seed),
             cut: BTreeSet::new(),
             links: BTreeMap::new(),
@@ -84,7 +81,7 @@ impl World {
                 up: BTreeMap::new(),
                 waiting: VecDeque::new(),
                 woken_at: None,
-                log: Vec::new(),
+                log: Log::default(),
             });
             world.start(i);
         }
@@ -92,14 +89,17 @@ impl World {
         world
     }
 
+    pub(super) fn at(&self) -> Mono {
+        self.agenda.now
+    }
+
     /// Milliseconds since the beginning.
     pub(super) fn ms(&self) -> u64 {
-        self.at.since(self.start).as_millis()
+        self.at().since(self.start).as_millis()
     }
 
     fn plan(&mut self, after: Span, event: Event) {
-        self.counted += 1;
-        self.events.insert((self.at + after, self.counted), event);
+        self.agenda.after(after, event);
     }
 
     pub(super) fn is_running(&self, i: usize) -> bool {
@@ -142,7 +142,7 @@ impl World {
                 self.links.remove(&(a, b));
                 self.unlinked(other, i);
             } else {
-                self.links.insert((a, b), Some(self.at));
+                self.links.insert((a, b), Some(self.at()));
             }
         }
     }
@@ -184,7 +184,7 @@ impl World {
     }
 
     pub(super) fn give(&mut self, i: usize, input: Input<'_>) {
-        let now = Now { mono: self.at, utc: Utc(0) };
+        let now = Now { mono: self.at(), utc: Utc(0) };
         let Some(machine) = self.nodes[i].machine.as_mut() else { return };
         machine.handle(now, input);
         while let Some(output) = self.nodes[i].machine.as_mut().unwrap().poll_output() {
@@ -192,16 +192,16 @@ impl World {
         }
         let machine = self.nodes[i].machine.as_ref().unwrap();
         if let Some((next, _)) = machine.poll_timeout() {
-            assert!(next > self.at, "node {i} wants to be woken at once, for ever");
-            if self.nodes[i].woken_at.is_none_or(|at| at > next || at <= self.at) {
+            assert!(next > self.at(), "node {i} wants to be woken at once, for ever");
+            if self.nodes[i].woken_at.is_none_or(|at| at > next || at <= self.at()) {
                 self.nodes[i].woken_at = Some(next);
-                self.plan(next.since(self.at), Event::Wake(i));
+                self.plan(next.since(self.at()), Event::Wake(i));
             }
         }
     }
 
     fn carry_out(&mut self, i: usize, output: Output) {
-        let at = self.at;
+        let at = self.at();
         let node = &mut self.nodes[i];
         match output {
             Output::Send { to, bytes } => {
@@ -215,7 +215,7 @@ impl World {
                 }
             }
             Output::Up { name, incarnation } => {
-                node.log.push((at, format!("up {name} {incarnation}")));
+                node.log.push(at, format!("up {name} {incarnation}"));
                 assert_eq!(node.up.insert(name, incarnation), None, "up twice");
             }
             Output::Down { name, incarnation, why } => {
@@ -225,24 +225,24 @@ impl World {
                     Why::NoLink => "no link",
                     Why::Replaced => "replaced",
                 };
-                node.log.push((at, format!("down {name} {incarnation} {why}")));
+                node.log.push(at, format!("down {name} {incarnation} {why}"));
                 assert_eq!(node.up.remove(&name), Some(incarnation), "down without up");
             }
-            Output::Known(known) => node.log.push((at, format!("known {known}"))),
-            Output::Returned => node.log.push((at, "returned".into())),
-            Output::Stalled(_) => node.log.push((at, "stalled".into())),
+            Output::Known(known) => node.log.push(at, format!("known {known}")),
+            Output::Returned => node.log.push(at, "returned".into()),
+            Output::Stalled(_) => node.log.push(at, "stalled".into()),
+            Output::Outlived { name, later, .. } => node.log.push(at, format!("outlived {name} {later}")),
             Output::Fault(peer) => panic!("{peer} sent what is no datagram"),
         }
     }
 
     /// Lets time pass.
     pub(super) fn pass(&mut self, span: Span) {
-        let end = self.at + span;
-        while let Some(entry) = self.events.first_entry().filter(|e| e.key().0 <= end) {
-            self.at = entry.key().0;
-            match entry.remove() {
+        let end = self.at() + span;
+        while let Some(event) = self.agenda.next_until(end) {
+            match event {
                 Event::Wake(i) => {
-                    if self.nodes[i].woken_at == Some(self.at) {
+                    if self.nodes[i].woken_at == Some(self.at()) {
                         self.nodes[i].woken_at = None;
                     }
                     let due = |n: &Node| n.machine.as_ref().and_then(Membership::poll_timeout);
@@ -269,7 +269,6 @@ impl World {
                 }
             }
         }
-        self.at = end;
     }
 
     fn look_after_links(&mut self) {
@@ -289,8 +288,8 @@ impl World {
                         }
                     }
                     Some(Some(_)) if sound => drop(self.links.insert((a, b), None)),
-                    Some(None) if !sound => drop(self.links.insert((a, b), Some(self.at))),
-                    Some(Some(since)) if self.at.since(since) >= LINK_TIMEOUT => {
+                    Some(None) if !sound => drop(self.links.insert((a, b), Some(self.at()))),
+                    Some(Some(since)) if self.at().since(since) >= LINK_TIMEOUT => {
                         self.links.remove(&(a, b));
                         self.unlinked(a, b);
                         self.unlinked(b, a);
@@ -322,13 +321,12 @@ impl World {
 
     /// What a node logged since a moment, without the times.
     pub(super) fn since(&self, i: usize, at: Mono) -> Vec<&str> {
-        self.nodes[i].log.iter().filter(|(t, _)| *t >= at).map(|(_, what)| what.as_str()).collect()
+        self.nodes[i].log.since(at)
     }
 
     /// When a node logged this for the first time since a moment, in milliseconds after it.
     pub(super) fn when(&self, i: usize, at: Mono, what: &str) -> Option<u64> {
-        let found = self.nodes[i].log.iter().find(|(t, w)| *t >= at && w.starts_with(what));
-        found.map(|(t, _)| t.since(at).as_millis())
+        self.nodes[i].log.when(at, what)
     }
 
     /// Why the nodes do not see the truth, which is that exactly the members are up, in their present life; `None` if they

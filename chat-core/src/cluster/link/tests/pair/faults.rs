@@ -1,6 +1,6 @@
 //! What goes wrong, and how it ends.
 
-use super::{Event, Pipe, Wire, World, node};
+use super::{Event, Wire, World, node};
 use crate::base::{Mono, Span};
 use crate::cluster::link::LinkInput;
 
@@ -14,7 +14,7 @@ impl World {
         let i = self.rng.below(2) as usize;
         let conn = self.rng.below(3).min(self.conns);
         let conn = self.conns - conn;
-        let until = self.now + self.millis(8_000);
+        let until = self.agenda.now + self.millis(8_000);
         match self.rng.below(9) {
             0 | 1 => self.reset(conn, [true, true]),
             2 => self.reset(conn, [i == 0, i == 1]),
@@ -40,12 +40,7 @@ impl World {
     fn reset(&mut self, conn: u64, told: [bool; 2]) {
         let spans = [self.millis(500), self.millis(500)];
         let Some(wire) = self.wires.get_mut(&conn) else { return };
-        for (i, pipe) in wire.pipes.iter_mut().enumerate() {
-            // What is on its way may be lost from any byte on.
-            let keep = pipe.bytes.len() / (i + 2);
-            pipe.bytes.truncate(keep);
-            pipe.hole = true;
-        }
+        wire.tear();
         for (node, span) in spans.into_iter().enumerate().filter(|(i, _)| told[*i]) {
             self.after(span, Event::Closed { conn, node });
         }
@@ -64,7 +59,7 @@ impl World {
         }
         let rng = self.rng.fork();
         let paused = self.nodes[i].paused_until;
-        self.nodes[i] = node(self.now, i, boot, self.limits, rng);
+        self.nodes[i] = node(self.agenda.now, i, boot, self.limits, rng);
         self.nodes[i].paused_until = paused;
         self.reasons += 1;
         self.drain(i);
@@ -73,11 +68,9 @@ impl World {
     /// Another connection that its dialler knows nothing of: it died at once.
     fn dial_unasked(&mut self, i: usize) {
         self.conns += 1;
-        let boots = [0, 1].map(|i| self.nodes[i].boot);
-        let pipes = [Pipe::default(), Pipe::default()];
-        let mut open = [true; 2];
-        open[i] = false;
-        self.wires.insert(self.conns, Wire { dialler: 2, boots, open, pipes });
+        let mut wire = Wire::new([0, 1], self.lives(), 2);
+        wire.open[i] = false;
+        self.wires.insert(self.conns, wire);
         self.after(Span::millis(1), Event::Greeted { conn: self.conns, node: 1 - i });
     }
 
