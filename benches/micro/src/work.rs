@@ -6,13 +6,12 @@
 use std::fmt::Write as _;
 use std::hint::black_box;
 
-use chat_core::base::{HashKey, Key, KeyedMap, Mono, NodeId, Span, Timers, UserId, WorkerId};
-use chat_core::cluster::registry::{
-    Change, Hlc, Log, LogInput, LogOutput, Received, Record, Replica, SmHash, Table,
-};
+use chat_core::base::{HashKey, Hlc, Key, KeyedMap, Mono, NodeId, Span, Timers, UserId, WorkerId};
+use chat_core::cluster::registry::{Log, LogInput, LogOutput, Received, Replica};
 use chat_core::cluster::{Incarnation, NodeName};
 use chat_core::jid::BareJid;
 use chat_core::route::decision::{ResourceView, Target, What, decide};
+use chat_core::route::registry::{Change, Record, SmHash, Table};
 use chat_core::stanza::MessageType;
 use chat_core::xml::{self, FrameKind, Framer, ScanLimits, Stamp, Step, StreamNs, forward, scan};
 
@@ -331,7 +330,7 @@ fn node(name: &str) -> NodeName {
 /// A table that has 100,000 users with one session each at another node.
 fn registry() -> (Table, Vec<String>) {
     let mut table = Table::new(REGISTRY_KEY);
-    table.seat(NodeId(1), node("chat@ch-1.example.net"));
+    table.seat(NodeId(1), "chat@ch-1.example.net");
     let users: Vec<String> = (0..100_000).map(|i| format!("user{i}@localhost")).collect();
     for user in &users {
         table.apply(NodeId(1), &session(user, 0)).expect("they are few");
@@ -342,7 +341,7 @@ fn registry() -> (Table, Vec<String>) {
 fn registry_update() -> Box<dyn FnMut()> {
     let (mut table, users) = registry();
     let life = Incarnation(1);
-    let mut log = Log::new(node("chat@ch-1.example.net"), life, REGISTRY_KEY);
+    let mut log = Log::new(&node("chat@ch-1.example.net"), life, REGISTRY_KEY);
     for user in &users {
         log.handle(LogInput::Changed(session(user, 0)));
     }

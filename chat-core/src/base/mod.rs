@@ -1,4 +1,4 @@
-//! The ground everything stands on: time, timers, ids, slots, keyed maps, byte queues, randomness, limits and
+//! The ground everything stands on: time, clocks that agree, timers, ids, slots, keyed maps, byte queues, randomness, limits and
 //! pending requests.
 //!
 //! Owns: data structures without a word of XMPP in them. In and out: plain values; time and randomness are
@@ -12,6 +12,7 @@
 pub mod bucket;
 pub mod bytes;
 pub mod fifo;
+pub mod hlc;
 pub mod id;
 pub mod lanes;
 pub mod limits;
@@ -27,6 +28,7 @@ pub mod timer;
 pub use bucket::TokenBucket;
 pub use bytes::{ByteQueue, Pool};
 pub use fifo::{Fifo, Fifos};
+pub use hlc::{Hlc, HlcClock};
 pub use id::{ConnId, MsgId, NodeId, UserId, WorkerId};
 pub use lanes::Lanes;
 pub use limits::Limits;

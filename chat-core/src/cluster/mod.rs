@@ -1,8 +1,9 @@
-//! The cluster: how nodes find each other, trust each other, know who is alive, and know who is where.
+//! The cluster: how nodes find each other, trust each other, know who is alive, and tell each other who is where.
 //!
 //! Owns: the names of nodes and their lives ([`identity`]), whom to dial ([`discovery`]), what nodes say to each other
 //! as bytes ([`wire`]), how they come to believe each other ([`handshake`]), the links between them ([`link`]), who is
-//! alive ([`membership`]), who is where ([`registry`]), and what makes one node of these ([`agent`]).
+//! alive ([`membership`]), how each tells the others of its sessions ([`registry`]), and what makes one node of these
+//! ([`agent`]).
 //! In: settings, time, randomness, answers of DNS, and bytes that links carried, all as arguments. Out: what is to be
 //! asked, dialled, sent, and believed, as values.
 //!

@@ -17,6 +17,7 @@ mod output;
 #[cfg(feature = "sim")]
 mod plant;
 mod queues;
+mod record;
 mod reference;
 mod settings;
 mod store;
@@ -31,6 +32,7 @@ pub use output::{Event, Output};
 #[cfg(feature = "sim")]
 pub use plant::Plant;
 pub use queues::{FlightId, Pools, Unacked, Unsettled};
+pub use record::{Change, RESOURCE_BYTES_MAX, Record, SmHash, USER_BYTES_MAX};
 pub use reference::ReferenceStore;
 pub use settings::{Domain, Settings};
 pub use store::{Loaded, SpoolRow, SpoolSeq, StoreDone, StoreError, StoreOp, StoreResult};

@@ -1,8 +1,7 @@
 //! What the registry costs: 100,000 sessions of another node.
 
-use chat_core::base::{HashKey, NodeId, Rng, WorkerId};
-use chat_core::cluster::NodeName;
-use chat_core::cluster::registry::{Change, Hlc, Record, SmHash, Table};
+use chat_core::base::{HashKey, Hlc, NodeId, Rng, WorkerId};
+use chat_core::route::registry::{Change, Record, SmHash, Table};
 
 use chat_micro::meter::Mark;
 
@@ -19,7 +18,7 @@ fn table() -> (Table, Vec<(String, String)>) {
     let names: Vec<_> =
         (0..SESSIONS).map(|i| (format!("user{i:07}@chat.example.net"), rng.token().to_string())).collect();
     let mut table = Table::new(HashKey { k0: 1, k1: 2 });
-    table.seat(NodeId(1), NodeName::parse("chat@ch-1.example.net").expect("a name"));
+    table.seat(NodeId(1), "chat@ch-1.example.net");
     (table, names)
 }
 

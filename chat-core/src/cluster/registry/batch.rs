@@ -1,14 +1,14 @@
-//! Changes in a row, as bytes: what goes into a frame, and what an agent and its workers hand each other.
+//! Changes in a row, as bytes: what goes into a frame.
 
-use super::record::Change;
+use super::codec;
 use crate::base::limits::REGISTRY_CHANGES_MAX;
 use crate::cluster::wire::{Reader, WireFault};
+use crate::route::registry::Change;
 
 /// Bytes of the shortest change.
 const CHANGE_BYTES_MIN: usize = 5;
 
-/// Changes in order, in one piece of memory, so that it can go to another thread as it is. Its memory is kept for the next
-/// ones when it is cleared.
+/// Changes in order, in one piece of memory, which is kept for the next ones when it is cleared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     bytes: Vec<u8>,
@@ -23,7 +23,7 @@ impl Batch {
 
     /// Adds a change at the end.
     pub fn push(&mut self, change: &Change<'_>) {
-        change.write(&mut self.bytes);
+        codec::write(change, &mut self.bytes);
         self.len += 1;
     }
 
@@ -71,7 +71,7 @@ impl<'a> Changes<'a> {
         let left = r.count(REGISTRY_CHANGES_MAX, CHANGE_BYTES_MIN)?;
         let bytes = r.rest();
         for _ in 0..left {
-            Change::read(r)?;
+            codec::read(r)?;
         }
         Ok(Changes { bytes: &bytes[..bytes.len() - r.rest().len()], left })
     }
@@ -83,7 +83,7 @@ impl<'a> Iterator for Changes<'a> {
     fn next(&mut self) -> Option<Change<'a>> {
         self.left = self.left.checked_sub(1)?;
         let mut r = Reader::new(self.bytes);
-        let change = Change::read(&mut r).expect("these bytes were read or written before");
+        let change = codec::read(&mut r).expect("these bytes were read or written before");
         self.bytes = r.rest();
         Some(change)
     }

@@ -2,12 +2,11 @@
 
 use super::batch::Batch;
 use super::frame::{BEGIN, END, Head, read_reset};
-use super::record::Change;
-use super::table::Table;
 use crate::base::limits::{REGISTRY_BATCH_BYTES, REGISTRY_CHANGES_MAX, REGISTRY_RESETS_MAX};
 use crate::base::{HashKey, NodeId};
 use crate::cluster::identity::{Incarnation, NodeName};
 use crate::cluster::wire::{Kind, WireFault};
+use crate::route::registry::{Change, Table};
 use std::collections::{BTreeMap, VecDeque};
 
 /// This node in its own table.
@@ -17,7 +16,7 @@ const OWN: NodeId = NodeId(0);
 #[derive(Debug)]
 pub enum LogInput<'a> {
     /// A session of this node: bound, changed or gone. One beyond the limits of the registry
-    /// ([`Refused`](super::Refused)) is not told: it is reached on this node only.
+    /// ([`Refused`](crate::route::registry::Refused)) is not told: it is reached on this node only.
     Changed(Change<'a>),
     /// A link with this node begins, or starts over: it knows nothing of this one.
     Fresh(NodeId),
@@ -93,9 +92,9 @@ enum Place {
 
 impl Log {
     /// The log of a node without sessions.
-    pub fn new(name: NodeName, incarnation: Incarnation, key: HashKey) -> Self {
+    pub fn new(name: &NodeName, incarnation: Incarnation, key: HashKey) -> Self {
         let mut own = Table::new(key);
-        own.seat(OWN, name);
+        own.seat(OWN, name.as_str());
         Log {
             incarnation,
             seq: 0,

@@ -7,7 +7,7 @@ use crate::cluster::wire::{Kind, WireFault, Writer};
 
 #[test]
 fn the_bytes_of_frames_stay() {
-    let mut log = Log::new(name(0), Incarnation(300), KEY);
+    let mut log = Log::new(&name(0), Incarnation(300), KEY);
     let mut frames = Vec::new();
     let mut drain = |log: &mut Log| {
         while let Some(LogOutput::Send { to, kind, body }) = log.poll_output() {
@@ -81,7 +81,7 @@ fn a_missing_frame_is_asked_for_until_a_snapshot_begins() {
 
 #[test]
 fn questions_that_cross_a_snapshot_start_no_other() {
-    let mut log = Log::new(name(0), Incarnation(300), KEY);
+    let mut log = Log::new(&name(0), Incarnation(300), KEY);
     let begins = |log: &mut Log, number: u8| {
         log.handle(LogInput::Reset { node: NodeId(1), body: &[0xac, 2, number] });
         log.wants_room(NodeId(1))
@@ -137,7 +137,7 @@ fn frames_that_are_none_are_refused() {
     let mut many = vec![1, 1, 1];
     Writer(&mut many).number(REGISTRY_CHANGES_MAX as u64 + 1);
     assert_eq!(replica.receive(Kind::RegistryRecords, &many), Err(WireFault::TooLong));
-    let mut log = Log::new(name(0), Incarnation(1), KEY);
+    let mut log = Log::new(&name(0), Incarnation(1), KEY);
     log.handle(LogInput::Reset { node: NodeId(3), body: &[1] });
     assert_eq!(log.poll_output(), Some(LogOutput::Fault { node: NodeId(3), fault: WireFault::Cut }));
     for user in ["@b", "a@", "a@b/c"] {

@@ -50,11 +50,11 @@ impl World {
     fn life(&mut self, i: usize, incarnation: u64) -> Node {
         let rng = &mut self.rng;
         let mut table = Table::new(rng.hash_key());
-        table.seat(NodeId(0), name(i));
+        table.seat(NodeId(0), name(i).as_str());
         Node {
             name: name(i),
             incarnation,
-            log: Log::new(name(i), Incarnation(incarnation), rng.hash_key())
+            log: Log::new(&name(i), Incarnation(incarnation), rng.hash_key())
                 .with_batches_of(self.batch_bytes),
             table,
             clock: HlcClock::default(),
@@ -72,7 +72,7 @@ impl World {
                 (self.nodes[other].name.clone(), Incarnation(self.nodes[other].incarnation));
             let node = &mut self.nodes[i];
             let number = (1..).map(NodeId).find(|n| node.table.is_free(*n)).unwrap();
-            node.table.seat(number, name);
+            node.table.seat(number, name.as_str());
             node.others.insert(other, (number, Replica::new(incarnation)));
             node.log.handle(LogInput::Fresh(NodeId(other as u16)));
         }
@@ -138,7 +138,7 @@ impl World {
                 if afresh {
                     node.table.unseat(*number);
                     *number = (1..).map(NodeId).find(|n| node.table.is_free(*n)).unwrap();
-                    node.table.seat(*number, name(from));
+                    node.table.seat(*number, name(from).as_str());
                 }
                 for change in changes {
                     node.table.apply(*number, &change).expect("they are few");
@@ -310,7 +310,7 @@ fn after_healing_every_replica_is_the_union_of_the_live_sessions() {
 #[test]
 fn changes_travel_between_the_parts_of_a_snapshot() {
     let mut w = World::new(2, 9);
-    let log = Log::new(name(0), Incarnation(1), KEY);
+    let log = Log::new(&name(0), Incarnation(1), KEY);
     w.nodes[0].log = log;
     for i in 0..10_000 {
         w.put(0, &format!("user{i}@d"), "r", (i, Some(0)));

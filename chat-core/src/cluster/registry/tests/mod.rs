@@ -1,13 +1,12 @@
-//! The table against a plain map, the bytes of frames, and nodes that replicate over links that fail.
+//! The bytes of frames, and nodes that replicate over links that fail.
 
 mod frames;
 mod healing;
-mod model;
-mod table;
 
 use super::*;
-use crate::base::{HashKey, NodeId, WorkerId};
+use crate::base::{HashKey, Hlc, HlcClock, NodeId, WorkerId};
 use crate::cluster::identity::NodeName;
+use crate::route::registry::{Change, Record, SmHash, Table};
 
 const KEY: HashKey = HashKey { k0: 1, k1: 2 };
 

@@ -76,7 +76,7 @@ fn take(t: &mut Table, m: &mut Model, step: Step) -> Result<(), proptest::test_r
             prop_assert_eq!(done, Applied { changed: before.is_some(), conflict: None });
         }
         Step::Seat(node) if t.is_free(NodeId(node)) => {
-            t.seat(NodeId(node), name(node.into()));
+            t.seat(NodeId(node), &name(node.into()));
             m.seated.insert(node);
         }
         Step::Unseat(node) => {

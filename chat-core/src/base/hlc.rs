@@ -1,6 +1,6 @@
 //! When something happened, so that all nodes agree on what was later.
 
-use crate::base::Utc;
+use super::Utc;
 use std::fmt;
 
 /// Bits that count what happened within one millisecond.

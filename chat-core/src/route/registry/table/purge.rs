@@ -2,7 +2,7 @@
 
 use super::{Seat, Table, is_seated};
 use crate::base::NodeId;
-use crate::cluster::registry::pack::{self, Records};
+use crate::route::registry::pack::{self, Records};
 
 impl Table {
     /// The node is down, or tells its records anew under another number: from now on none of those it has told is seen.
@@ -16,8 +16,7 @@ impl Table {
     /// Looks at the next `users_max` users, removes records of nodes that are gone, and tells `gone` their full JIDs, user
     /// and resource, each once and only if no other node has the same. Says whether there is more to do.
     ///
-    /// While a node tells its records anew ([`Replica::is_whole`](super::super::Replica::is_whole) says no), those it
-    /// has not come to yet would be told as gone, so its caller waits with this until it has, or is down.
+    /// While a node tells its records anew (`cluster/registry`: its replica is not whole), those it has not come to yet would be told as gone, so its caller waits with this until it has, or is down.
     pub fn purge(&mut self, users_max: usize, mut gone: impl FnMut(&str, &str)) -> bool {
         if !self.nodes.iter().any(|s| matches!(s, Seat::Gone(_))) {
             return false;

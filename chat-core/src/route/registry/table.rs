@@ -5,11 +5,11 @@ mod purge;
 use super::domains::Domains;
 use super::index::Index;
 use super::pack::{self, Records, Stored};
-use super::record::{Change, Record, SmHash};
+use super::{Change, Record, SmHash};
 use crate::base::limits::REGISTRY_NODE_BYTES_MAX;
 use crate::base::{HashKey, NodeId, Shelves};
-use crate::cluster::identity::NodeName;
 use crate::route::decision::RESOURCES_MAX;
+use smol_str::SmolStr;
 
 /// What a record is reckoned to take beside the names in it: its place in the list and in the index, and its numbers.
 const RECORD_BYTES: usize = 48;
@@ -78,7 +78,7 @@ pub struct Table {
 enum Seat {
     Free,
     /// A life of a node, and the bytes that its records are reckoned to take.
-    Taken(NodeName, usize),
+    Taken(SmolStr, usize),
     /// Its records are not seen any more, and are being removed. `true`: from the beginning of the list.
     Gone(bool),
 }
@@ -108,17 +108,17 @@ impl Table {
         self
     }
 
-    /// Gives a number to a life of a node.
+    /// Gives a number to a life of a node. Of the name only the order of its bytes matters, by which all nodes break ties.
     ///
     /// # Panics
     /// If the number is not free ([`Table::is_free`]): records of two nodes would be mixed.
-    pub fn seat(&mut self, node: NodeId, name: NodeName) {
+    pub fn seat(&mut self, node: NodeId, name: &str) {
         assert!(self.is_free(node), "{node:?} is taken: its records have to be purged first");
         let i = usize::from(node.0);
         if self.nodes.len() <= i {
             self.nodes.resize(i + 1, Seat::Free);
         }
-        self.nodes[i] = Seat::Taken(name, 0);
+        self.nodes[i] = Seat::Taken(name.into(), 0);
     }
 
     /// Whether no node has this number, and no record of an earlier one is left.
@@ -289,7 +289,7 @@ impl Table {
 
     /// The records of one node from a place of the list on, and the place to go on from; `None` at the end. Walks through
     /// in an order that depends on nothing but what was put in and taken out.
-    pub(super) fn walk(
+    pub fn walk(
         &self,
         mut place: usize,
         node: NodeId,
@@ -314,7 +314,7 @@ impl Table {
         None
     }
 
-    fn node(&self, node: NodeId) -> Option<&NodeName> {
+    fn node(&self, node: NodeId) -> Option<&str> {
         name(&self.nodes, node)
     }
 
@@ -404,7 +404,7 @@ fn wins(nodes: &[Seat], a: &Stored<'_>, b: &Stored<'_>) -> bool {
     (a.record.bound, name(nodes, a.node)) > (b.record.bound, name(nodes, b.node))
 }
 
-fn name(nodes: &[Seat], node: NodeId) -> Option<&NodeName> {
+fn name(nodes: &[Seat], node: NodeId) -> Option<&str> {
     match nodes.get(usize::from(node.0)) {
         Some(Seat::Taken(name, _)) => Some(name),
         _ => None,

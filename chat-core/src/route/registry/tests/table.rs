@@ -10,7 +10,7 @@ fn shown(table: &Table, user: &str) -> Vec<String> {
 
 fn table(nodes: u16) -> Table {
     let mut table = Table::new(KEY);
-    (0..nodes).for_each(|i| table.seat(NodeId(i), name(i.into())));
+    (0..nodes).for_each(|i| table.seat(NodeId(i), &name(i.into())));
     table
 }
 
@@ -85,7 +85,7 @@ fn records_of_a_dead_node_vanish_at_once_and_go_in_steps() {
     assert!(t.purge(40, |user, resource| gone.push(format!("{user}/{resource}"))));
     // Another goes while the first is being removed, and one comes.
     t.unseat(NodeId(2));
-    t.seat(NodeId(3), name(1));
+    t.seat(NodeId(3), &name(1));
     t.apply(NodeId(3), &Change::Put(record("u4@d", "r", 9))).unwrap();
     let mut steps = 0;
     while t.purge(40, |user, resource| gone.push(format!("{user}/{resource}"))) {
@@ -105,7 +105,7 @@ fn records_of_a_dead_node_vanish_at_once_and_go_in_steps() {
 fn a_number_is_not_given_twice() {
     let mut t = table(2);
     t.unseat(NodeId(1));
-    t.seat(NodeId(1), name(7));
+    t.seat(NodeId(1), &name(7));
 }
 
 /// What a session costs each other node: 80 bytes are budgeted, and what the allocator adds. Names as services have them,
