@@ -367,6 +367,7 @@ impl Rig {
             Output::Mail { worker: to, batch } => {
                 self.mails.entry((worker, usize::from(to.0))).or_default().push_back(batch);
             }
+            Output::Cluster(_) => unreachable!("the node is alone"),
             Output::Event(event) => self.on_event(&event),
             Output::Stopped => self.stopped += 1,
         }

@@ -225,6 +225,7 @@ impl Rig {
             | Output::Reading { .. }
             | Output::StartTls { .. }
             | Output::Stopped
+            | Output::Cluster(_)
             | Output::Event(_) => {}
         }
     }

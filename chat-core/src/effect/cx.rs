@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::wait::{Request, Wait};
 use super::{
-    AccountOp, Batch, Envelope, Event, Mail, Output, ResourceId, Settings, SettleTo, StoreOp, Wires,
+    AccountOp, Batch, Envelope, Event, Mail, NodeMail, Output, ResourceId, Settings, SettleTo, StoreOp, Wires,
 };
 use crate::base::{ConnId, Lanes, Now, Pending, RequestId, Rng, Span, Throttle, Timers, UserId, WorkerId};
 use crate::jid::BareJid;
@@ -24,6 +24,9 @@ const RETRY: Span = Span::millis(2_500);
 
 /// How soon a store that said it is overloaded is asked again.
 const AGAIN: Span = Span::millis(250);
+
+/// Batches for other nodes that are kept to be filled again: as many as turns that the agent is behind.
+const NODE_MAIL_KEPT_MAX: usize = 4;
 
 /// The hands of the engine: everything a rule may read or cause, besides the state it is about.
 #[derive(Debug)]
@@ -50,6 +53,10 @@ pub struct Cx {
     pub batches: Vec<Batch>,
     /// Batches that were read and are empty.
     empty_batches: Vec<Batch>,
+    /// What other nodes are told next.
+    pub node_mail: NodeMail,
+    /// The same, read and empty.
+    empty_node_mail: Vec<NodeMail>,
     /// Elements that extensions add to the stream features after authentication, written out, for each domain.
     pub stream_features: Vec<Arc<str>>,
     /// Who failed to log in lately.
@@ -78,6 +85,8 @@ impl Cx {
             local: VecDeque::new(),
             batches,
             empty_batches: Vec::new(),
+            node_mail: NodeMail::default(),
+            empty_node_mail: Vec::new(),
             stream_features: Vec::new(),
             throttle: Throttle::new(rng.hash_key()),
             rng,
@@ -236,6 +245,23 @@ impl Cx {
         if self.empty_batches.len() < self.batches.len() {
             batch.clear();
             self.empty_batches.push(batch);
+        }
+    }
+
+    /// Takes what is to be told to other nodes, if there is something.
+    pub fn pop_node_mail(&mut self) -> Option<NodeMail> {
+        if self.node_mail.is_empty() {
+            return None;
+        }
+        let empty = self.empty_node_mail.pop().unwrap_or_default();
+        Some(std::mem::replace(&mut self.node_mail, empty))
+    }
+
+    /// One that has been read is used again.
+    pub fn keep_node_mail(&mut self, mut mail: NodeMail) {
+        if self.empty_node_mail.len() < NODE_MAIL_KEPT_MAX {
+            mail.clear();
+            self.empty_node_mail.push(mail);
         }
     }
 

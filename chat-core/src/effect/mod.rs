@@ -1,7 +1,7 @@
 //! What the engine asks of the world, and what comes back.
 //!
 //! Owns: the vocabulary of requests to stores and authenticators ([`StoreOp`], [`AccountOp`]) and of their answers,
-//! the outputs ([`Output`], [`Event`]), the mail between workers ([`Mail`]), the outboxes ([`Wires`]), what the
+//! the outputs ([`Output`], [`Event`]), the mail between workers ([`Mail`]) and with other nodes ([`NodeMail`]), the outboxes ([`Wires`]), what the
 //! engine is told at its start ([`Settings`]), [`Cx`], through which rules cause effects, and what a store has to do
 //! ([`ReferenceStore`]).
 //! In and out: plain owned data, cheap to clone, safe to send to another thread.
@@ -13,6 +13,7 @@
 mod account;
 mod cx;
 mod mail;
+mod node_mail;
 mod output;
 #[cfg(feature = "sim")]
 mod plant;
@@ -28,6 +29,7 @@ mod wire;
 pub use account::{AccountDone, AccountError, AccountOp, AccountResult};
 pub use cx::{Cx, Deadline};
 pub use mail::{Batch, Envelope, Fate, Mail, Posted, ResourceId, Scanned, SettleTo, Told};
+pub use node_mail::{NodeMail, NodeTold};
 pub use output::{Event, Output};
 #[cfg(feature = "sim")]
 pub use plant::Plant;

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::sync::Arc;
 
-use super::{AccountOp, Batch, StoreError, StoreOp};
+use super::{AccountOp, Batch, NodeMail, StoreError, StoreOp};
 use crate::base::{ConnId, RequestId, WorkerId};
 use crate::jid::{BareJid, Jid};
 
@@ -58,6 +58,9 @@ pub enum Output {
         /// What to carry.
         batch: Batch,
     },
+    /// For other nodes: the agent carries it to them. Only engines with [`Settings::cluster`](super::Settings::cluster) say
+    /// it. `Engine::reuse_node_mail` takes an empty one back.
+    Cluster(NodeMail),
     /// Something an embedder or a log may want to know.
     Event(Box<Event>),
     /// The answer to `Command::Shutdown`: nothing is left to send or to store.

@@ -19,6 +19,9 @@ pub struct Settings {
     /// Makes the salts of users that do not exist; the same on every worker and across restarts, so that nobody
     /// finds out who exists (RFC 5802 §9).
     pub fake_salt_key: [u8; 16],
+    /// The name of this node in its cluster, as all its nodes write it; ties are broken by it. Without one there is no
+    /// cluster: nothing is told to other nodes, and nothing kept of them.
+    pub cluster: Option<String>,
     /// The driver has TLS to offer: STARTTLS is among the features.
     pub starttls: bool,
     /// The name of the software, for XEP-0092.
@@ -94,6 +97,7 @@ impl Settings {
             workers: 1,
             home_key,
             fake_salt_key,
+            cluster: None,
             starttls: true,
             software: "chat",
             version: env!("CARGO_PKG_VERSION"),

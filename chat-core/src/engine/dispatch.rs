@@ -94,6 +94,7 @@ impl Engine {
         match kind {
             PresenceType::Available | PresenceType::Unavailable if stanza.to.is_none() => {
                 presence::on_own(user, seat.resource, stanza, lang, &mut self.cx);
+                self.note(seat.user, seat.resource);
                 self.spool_begin(seat.user);
                 // The others may be slow, this one is not yet.
                 self.spool_next(seat.user);
@@ -134,7 +135,11 @@ impl Engine {
     /// An iq to one's own account.
     fn own_iq(&mut self, seat: Seat, stanza: &Stanza<'_>, kind: IqType) {
         match kind {
-            IqType::Get | IqType::Set => self.serve_iq(stanza, Asked::Own, Some(seat)),
+            IqType::Get | IqType::Set => {
+                self.serve_iq(stanza, Asked::Own, Some(seat));
+                // It may have switched carbons on or off (XEP-0280).
+                self.note(seat.user, seat.resource);
+            }
             // The answer to a roster push, or to nothing.
             IqType::Result | IqType::Error => {}
         }

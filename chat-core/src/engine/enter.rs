@@ -91,6 +91,7 @@ impl Engine {
             self.cx.store(StoreOp::Touch { user: bare }, Wait::Nobody);
         }
         write_bound(&mut self.cx.wires.sink(conn), &request.id, &jid);
+        self.note(id, rid);
         self.cx.event(Event::Bound { jid, peer });
     }
 }

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::{ConnId, RequestId, WorkerId};
-use crate::effect::{AccountResult, Batch, StoreResult, TlsInfo};
+use crate::effect::{AccountResult, Batch, NodeMail, StoreResult, TlsInfo};
 use crate::jid::BareJid;
 use crate::sasl::Mechanism;
 use crate::session::{HandOver, Listener};
@@ -62,6 +62,12 @@ pub enum Input<'a> {
         from: WorkerId,
         /// What it sent; empty afterwards, with room for the next.
         batch: &'a mut Batch,
+    },
+    /// News of other nodes, from the agent, in the order it learned them. An engine without
+    /// [`Settings::cluster`](crate::effect::Settings::cluster) passes over them.
+    Cluster {
+        /// What there is; empty afterwards, with room for the next.
+        mail: &'a mut NodeMail,
     },
     /// A connection handed over by another worker ([`Output::HandOver`](crate::effect::Output::HandOver)).
     /// The driver chose its new id.

@@ -48,6 +48,9 @@ impl Engine {
         let jid = user.full_jid(index);
         let mut resource = user.resources.remove(index);
         user.needed = self.cx.now.mono;
+        // Before anything that is said of its messages: who hears of them knows that it is gone.
+        self.note_gone(&jid);
+        let Some(user) = self.users.get_mut(seat.user) else { return };
         let mut orphans = orphans_of(unwritten.unwrap_or_default());
         let mut had = Vec::new();
         if let Some(mut sm) = resource.sm.take() {

@@ -22,6 +22,7 @@ mod enter;
 mod face;
 mod iq;
 mod leave;
+mod nodes;
 mod settle;
 #[cfg(test)]
 mod sizes;
@@ -37,10 +38,13 @@ pub use face::{Command, Input, KickReason};
 use std::sync::Arc;
 
 use crate::base::{ConnId, Mono, Now, Rng, UserId};
-use crate::effect::{Batch, Cx, Deadline, Mail, Output, Promise, ResourceId, Settings, Told, Unacked};
+use crate::effect::{
+    Batch, Cx, Deadline, Mail, NodeMail, Output, Promise, ResourceId, Settings, Told, Unacked,
+};
 use crate::ext::{Extension, Host};
 use crate::session::HandOver;
 use crate::user::UserPools;
+use nodes::Cluster;
 use tables::{Expired, Sessions, Users};
 
 /// One worker's engine. See the crate's documentation for how it is driven.
@@ -67,6 +71,8 @@ pub struct Engine {
     written: Vec<Promise>,
     /// Bytes of messages that the store was asked to write and has not answered for.
     storing: usize,
+    /// Other nodes, if there are any.
+    cluster: Option<Box<Cluster>>,
     stopping: bool,
     stopped: bool,
 }
@@ -78,6 +84,7 @@ impl Engine {
         let users = Users::new(rng.hash_key());
         let expired = Expired::new(rng.hash_key());
         let host = Host::new(extensions, &settings);
+        let cluster = settings.cluster.as_deref().map(|own| Box::new(Cluster::new(own, rng.hash_key())));
         let mut cx = Cx::new(Arc::new(settings), rng);
         cx.stream_features = host.stream_features();
         Engine {
@@ -94,6 +101,7 @@ impl Engine {
             acked: Vec::new(),
             written: Vec::new(),
             storing: 0,
+            cluster,
             stopping: false,
             stopped: false,
         }
@@ -110,6 +118,7 @@ impl Engine {
             Input::Stored { id, result } => self.on_stored(id, result),
             Input::Account { id, result } => self.on_account(id, result),
             Input::Mail { from: _, batch } => self.on_mail(batch),
+            Input::Cluster { mail } => self.on_cluster(mail),
             Input::Adopt { conn, state } => self.on_adopted(conn, *state),
             Input::Command(command) => self.on_command(command),
             Input::Tick => {}
@@ -129,6 +138,9 @@ impl Engine {
         if let Some((worker, batch)) = self.cx.pop_batch() {
             return Some(Output::Mail { worker, batch });
         }
+        if let Some(mail) = self.cx.pop_node_mail() {
+            return Some(Output::Cluster(mail));
+        }
         if self.stopping && !self.stopped && self.is_at_rest() {
             self.stopped = true;
             return Some(Output::Stopped);
@@ -138,6 +150,9 @@ impl Engine {
 
     /// When the engine wants to be called at the latest, and why. May be early.
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
+        if self.has_records_to_remove() {
+            return Some((self.cx.now.mono, "registry"));
+        }
         let request = self.cx.pending.next_deadline().map(|at| (at, "request"));
         match (self.cx.timers.next(), request) {
             (Some(a), Some(b)) => Some(if a.0 <= b.0 { a } else { b }),
@@ -192,6 +207,11 @@ impl Engine {
         self.cx.keep_batch(batch);
     }
 
+    /// The same of what the agent has read ([`Output::Cluster`]).
+    pub fn reuse_node_mail(&mut self, mail: NodeMail) {
+        self.cx.keep_node_mail(mail);
+    }
+
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.cx.settings
@@ -218,6 +238,7 @@ impl Engine {
         while let Some((id, request)) = self.cx.retry() {
             self.on_unanswered(id, request);
         }
+        self.remove_records();
     }
 
     /// Other workers tell something. What follows from it for this worker comes after all of it.

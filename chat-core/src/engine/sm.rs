@@ -52,6 +52,7 @@ impl Engine {
         let id = if resumable { token } else { Default::default() };
         resource.sm = Some(Box::new(Sm::new(id, max, HashKey { k0, k1 })));
         self.cx.wires.write(conn, answer.as_bytes());
+        self.note(seat.user, seat.resource);
     }
 
     /// `<r/>` (§4): answered at once.

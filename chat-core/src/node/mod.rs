@@ -47,7 +47,7 @@ impl Node {
         let workers = workers.max(1);
         let mut rng = Rng::from_seed(seed);
         let engine = |w| {
-            let settings = Settings { worker: WorkerId(w), workers, ..settings.clone() };
+            let settings = Settings { worker: WorkerId(w), workers, cluster: None, ..settings.clone() };
             let mut seed = [0; 32];
             rng.fill(&mut seed);
             let extensions = extensions(&settings);
@@ -101,6 +101,8 @@ impl Node {
             Input::Tick => self.tick(now),
             // Workers of a node talk to each other only.
             Input::Mail { .. } | Input::Adopt { .. } => {}
+            // It is alone: `Node::new` gives its engines no cluster.
+            Input::Cluster { .. } => {}
         }
     }
 
@@ -163,6 +165,7 @@ impl Node {
                         self.outputs.push_back(Output::Reading { conn, on });
                     }
                 }
+                Output::Cluster(_) => unreachable!("its engines have no cluster"),
                 Output::Event(event) => self.outputs.push_back(Output::Event(event)),
             }
         }

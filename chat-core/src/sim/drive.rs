@@ -167,7 +167,7 @@ impl World {
             }
             Output::Event(event) => self.trace.say(now, || format!("event {event:?}")),
             Output::Stopped => self.on_stopped(),
-            Output::Mail { .. } | Output::HandOver { .. } => {
+            Output::Mail { .. } | Output::HandOver { .. } | Output::Cluster(_) => {
                 self.ledger.fail("a node keeps mail and hand-overs to itself".to_owned());
             }
         }

@@ -330,7 +330,9 @@ impl Yard {
                 }
                 Output::Reading { conn, on } => self.clients[conn.0.index as usize].reading = on,
                 Output::StartTls { conn } => self.clients[conn.0.index as usize].starttls = true,
-                Output::Mail { .. } | Output::HandOver { .. } => panic!("there is one worker"),
+                Output::Mail { .. } | Output::HandOver { .. } | Output::Cluster(_) => {
+                    panic!("there is one worker")
+                }
                 Output::Stopped | Output::Event(_) => {}
             }
         }

@@ -376,6 +376,7 @@ impl Stage {
                 }
                 Output::Stopped => self.stopped += 1,
                 Output::StartTls { .. } | Output::Reading { .. } | Output::Event(_) => {}
+                Output::Cluster(_) => unreachable!("the node is alone"),
             }
         }
         busy

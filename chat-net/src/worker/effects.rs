@@ -36,6 +36,8 @@ impl Worker {
                 }
                 self.asleep.extend(posted.sleeper.map(|sleeper| (worker, sleeper)));
             }
+            // Only an engine that is told its node's name says this, and none is yet: no agent would hear it.
+            Output::Cluster(mail) => self.engine.reuse_node_mail(mail),
             Output::Event(event) => self.shared.events.publish(*event),
             Output::Stopped => self.end.engine_stopped(),
         }

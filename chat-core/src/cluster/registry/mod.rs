@@ -15,24 +15,23 @@
 //!
 //! # How an agent uses it
 //!
-//! Each worker keeps a [`Table`](crate::route::registry::Table) for the users whose home it is, of all nodes, its own included; the agent keeps one [`Log`],
-//! which holds this node's own records again so that it can make snapshots without asking, and for each other node a
-//! [`Replica`]. Between the agent and its workers changes go as a [`Batch`]. Nodes are counted
-//! ([`NodeId`](crate::base::NodeId), 0 is this one).
+//! Each worker keeps a [`Table`](crate::route::registry::Table) for the users whose home it is, of all nodes, its own included,
+//! and sees to it itself; the agent keeps one [`Log`], which holds this node's own records again so that it can make snapshots
+//! without asking, and for each other node a [`Replica`]. Between the agent and its workers changes go as
+//! [`NodeMail`](crate::effect::NodeMail). Nodes are counted ([`NodeId`](crate::base::NodeId), 0 is this one).
 //!
 //! | when | then |
 //! |---|---|
-//! | a session of this node is bound, changes, moves, ends | the worker applies it to its table as node 0; [`LogInput::Changed`] |
-//! | a link is fresh | `unseat` the number the node had, seat one that is free in all tables; a new [`Replica`]; [`LogInput::Fresh`] |
-//! | a frame of the registry comes | [`Replica::receive`]; what is [`Received::Changes`] goes to the tables, each change to the home of its user, and its stamp to [`HlcClock::observe`](crate::base::HlcClock::observe) |
-//! | these are `afresh` | before that, `unseat` and another number |
+//! | a worker says that a session of its own changed | [`LogInput::Changed`] |
+//! | a link is fresh | tell all workers that the number the node had is down, and that another is up, which no live node has; a new [`Replica`]; [`LogInput::Fresh`] |
+//! | a frame of the registry comes | [`Replica::receive`]; what is [`Received::Changes`] goes to the workers, each change to the home of its user |
+//! | these are `afresh` | before that, down and another number |
 //! | it is [`Received::Gap`] | send what it asks, as [`RegistryReset`](super::wire::Kind::RegistryReset) |
 //! | such a reset comes | [`LogInput::Reset`] |
 //! | [`Log::wants_room`], and the link is not congested | [`LogInput::Room`] |
 //! | a turn ends | [`LogInput::Flush`], then [`Log::poll_output`] until nothing comes |
-//! | a node is down | `unseat`; [`LogInput::Gone`]; forget its replica |
+//! | a node is down | tell all workers; [`LogInput::Gone`]; forget its replica |
 //! | a link gave up | [`LogInput::Gone`]; its records stay until the link is fresh or the node down |
-//! | [`Replica::is_whole`] of all that have one, and there is time | [`Table::purge`](crate::route::registry::Table::purge), a few hundred users, until it says no |
 //!
 //! # Gaps
 //!

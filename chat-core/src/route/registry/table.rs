@@ -121,6 +121,11 @@ impl Table {
         self.nodes[i] = Seat::Taken(name.into(), 0);
     }
 
+    /// Whether a node has this number: it was given, and the node is not gone.
+    pub fn is_seated(&self, node: NodeId) -> bool {
+        is_seated(&self.nodes, node)
+    }
+
     /// Whether no node has this number, and no record of an earlier one is left.
     pub fn is_free(&self, node: NodeId) -> bool {
         self.nodes.get(usize::from(node.0)).is_none_or(|s| *s == Seat::Free)
@@ -263,6 +268,13 @@ impl Table {
     /// The session with this full JID.
     pub fn get<'a>(&'a self, user: &'a str, resource: &str) -> Option<Entry<'a>> {
         self.of(user).find(|e| e.record.resource == resource)
+    }
+
+    /// What a node has told of this full JID, whether it counts or not.
+    pub fn record<'a>(&'a self, node: NodeId, user: &'a str, resource: &str) -> Option<Record<'a>> {
+        let place = self.find(self.hash(user), user)?;
+        let found = |s: &Stored<'_>| s.node == node && s.record.resource == resource;
+        Records::of(&self.users[place as usize], user).find(found).map(|s| s.record)
     }
 
     /// The session of this user that an id belongs to (XEP-0198). Two of one user may look alike, once in four thousand

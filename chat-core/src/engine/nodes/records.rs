@@ -1,0 +1,103 @@
+//! Who is where: this worker's own sessions, and those of other nodes.
+
+use super::{Cluster, OWN};
+use crate::base::{NodeId, UserId};
+use crate::effect::{Change, NodeTold, Record, ResourceId, SmHash};
+use crate::engine::Engine;
+use crate::jid::Jid;
+
+/// Users whose records are looked at in one turn, for those of nodes that are gone.
+const USERS_PER_TURN: usize = 256;
+
+impl Engine {
+    /// Something about a session changed that others may know: they are told, if it is so.
+    #[inline]
+    pub(in crate::engine) fn note(&mut self, id: UserId, resource: ResourceId) {
+        if self.cluster.is_some() {
+            self.note_record(id, resource);
+        }
+    }
+
+    fn note_record(&mut self, id: UserId, resource: ResourceId) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        let Some(index) = user.index(resource) else { return };
+        let (jid, resource) = (user.jid.as_str(), &user.resources[index]);
+        let Some(Cluster { table, clock, .. }) = self.cluster.as_deref_mut() else { return };
+        let before = table.record(OWN, jid, resource.name());
+        let bound = match before {
+            Some(record) => record.bound,
+            None => clock.stamp(self.cx.now.utc),
+        };
+        let change = Change::Put(Record {
+            user: jid,
+            resource: resource.name(),
+            priority: resource.presence.is_some().then_some(resource.priority),
+            carbons: resource.carbons,
+            sm: resource.sm.as_ref().filter(|sm| sm.can_resume()).map(|sm| SmHash::of(&sm.id)),
+            worker: self.cx.settings.worker,
+            bound,
+        });
+        // A record beyond the limits of the table is not told: that session is reached on this node only.
+        if table.apply(OWN, &change).is_ok_and(|applied| applied.changed) {
+            self.cx.node_mail.put(&NodeTold::Change { node: OWN, change });
+        }
+    }
+
+    /// A session is over.
+    #[inline]
+    pub(in crate::engine) fn note_gone(&mut self, jid: &Jid) {
+        let Some(cluster) = &mut self.cluster else { return };
+        let bare = jid.as_ref().bare();
+        let change = Change::Remove { user: bare.as_str(), resource: jid.resource().unwrap_or_default() };
+        if cluster.table.apply(OWN, &change).is_ok_and(|applied| applied.changed) {
+            self.cx.node_mail.put(&NodeTold::Change { node: OWN, change });
+        }
+    }
+
+    /// A node is there.
+    pub(super) fn on_node_up(&mut self, node: NodeId, name: &str) {
+        let Some(cluster) = &mut self.cluster else { return };
+        if node == OWN || cluster.table.is_seated(node) {
+            return debug_assert!(false, "{node:?} is told to be there twice");
+        }
+        // Its number was another's, of whom something is left: that goes now.
+        while !cluster.table.is_free(node) {
+            cluster.table.purge(usize::MAX, |_, _| {});
+        }
+        cluster.table.seat(node, name);
+    }
+
+    /// A node is gone, and its sessions with it.
+    pub(super) fn on_node_down(&mut self, node: NodeId) {
+        let Some(cluster) = &mut self.cluster else { return };
+        if node != OWN && cluster.table.is_seated(node) {
+            cluster.table.unseat(node);
+            cluster.removing = true;
+        }
+    }
+
+    /// A session of another node was bound, changed or ended.
+    pub(super) fn on_change(&mut self, node: NodeId, change: &Change<'_>) {
+        let Some(cluster) = &mut self.cluster else { return };
+        if node == OWN || !cluster.table.is_seated(node) {
+            return;
+        }
+        if let Change::Put(record) = change {
+            cluster.clock.observe(self.cx.now.utc, record.bound);
+        }
+        // What is beyond the limits of the table is that node's fault: the session is not known here.
+        let _ = cluster.table.apply(node, change);
+    }
+
+    /// Whether records of nodes that are gone are left: the next turn may come at once.
+    pub(in crate::engine) fn has_records_to_remove(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.removing)
+    }
+
+    /// Removes some of them.
+    pub(in crate::engine) fn remove_records(&mut self) {
+        if let Some(cluster) = self.cluster.as_mut().filter(|cluster| cluster.removing) {
+            cluster.removing = cluster.table.purge(USERS_PER_TURN, |_, _| {});
+        }
+    }
+}

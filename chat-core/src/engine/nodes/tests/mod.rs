@@ -1,0 +1,5 @@
+//! Conversations across nodes.
+
+mod records;
+mod settlement;
+mod world;

@@ -1,0 +1,506 @@
+//! A few nodes in one thread, with perfect pipes between them in place of agents, one store, and clients that write XML.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::base::{ConnId, HashKey, Key, Mono, NodeId, Now, Span, Utc, WorkerId};
+use crate::effect::{
+    AccountDone, Change, Domain, NodeMail, NodeTold, Output, Record, ReferenceStore, Settings, StoreError,
+    StoreOp,
+};
+use crate::engine::{Engine, Input};
+use crate::sasl::payload;
+use crate::session::Listener;
+use crate::xml::{FrameKind, Framer, Step};
+
+/// A client, or its end of a connection.
+pub struct Client {
+    pub node: usize,
+    worker: usize,
+    conn: ConnId,
+    pub open: bool,
+    /// It reads nothing.
+    pub stalled: bool,
+    framer: Framer,
+    partial: Vec<u8>,
+    /// What it got and nobody looked at.
+    pub received: VecDeque<String>,
+    /// Stanzas that it got since it manages its stream.
+    pub h: u32,
+    /// What `<a/>` told it last.
+    acked: u32,
+    /// What it sent before anybody looked: its presence.
+    before: u32,
+    managed: bool,
+    pub sm: String,
+}
+
+/// One life of a node.
+pub struct Node {
+    pub engines: Vec<Engine>,
+    /// What its agent would keep, to tell nodes that come later.
+    own: BTreeMap<(String, String), NodeMail>,
+    /// How it counts the others.
+    pub numbers: BTreeMap<usize, NodeId>,
+    next_number: u16,
+}
+
+type Pipe = VecDeque<NodeMail>;
+
+pub struct World {
+    pub nodes: Vec<Option<Node>>,
+    pub clients: Vec<Client>,
+    pub store: ReferenceStore,
+    /// The store fails.
+    pub down: bool,
+    /// Writes into spools are carried out some time later.
+    pub slow: bool,
+    late: VecDeque<(usize, usize, crate::base::RequestId, std::sync::Arc<StoreOp>)>,
+    pub now: Now,
+    pipes: BTreeMap<(usize, usize), Pipe>,
+    /// Pipes that carry nothing for now.
+    pub held: Vec<(usize, usize)>,
+    settings: Settings,
+    lives: u8,
+    conns: u32,
+}
+
+impl World {
+    /// Nodes of so many workers each.
+    pub fn new(workers: &[u16]) -> World {
+        World::with(workers, |_| {})
+    }
+
+    /// The same, with other settings.
+    pub fn with(workers: &[u16], change: impl FnOnce(&mut Settings)) -> World {
+        let domain = |name| Domain { plaintext: true, ..Domain::new(name) };
+        let mut settings = Settings::new(vec![domain("h")], HashKey { k0: 1, k1: 2 }, [7; 16]);
+        settings.limits.rate_bytes_per_second = 0;
+        change(&mut settings);
+        let mut world = World {
+            nodes: Vec::new(),
+            clients: Vec::new(),
+            store: ReferenceStore::new(),
+            down: false,
+            slow: false,
+            late: VecDeque::new(),
+            now: Now { mono: Mono(1_000_000_000), utc: Utc(1_780_000_000_000) },
+            pipes: BTreeMap::new(),
+            held: Vec::new(),
+            settings,
+            lives: 0,
+            conns: 0,
+        };
+        for _ in workers {
+            world.nodes.push(None);
+        }
+        for (i, workers) in workers.iter().enumerate() {
+            world.start(i, *workers);
+        }
+        world
+    }
+
+    /// A node begins to live; the others and it are told of each other.
+    pub fn start(&mut self, i: usize, workers: u16) {
+        self.lives += 1;
+        let engine = |w| {
+            let key = HashKey { k0: i as u64, k1: 9 };
+            let (worker, cluster) = (WorkerId(w), Some(format!("chat@n{i}")));
+            let settings = Settings { worker, workers, home_key: key, cluster, ..self.settings.clone() };
+            let extensions = crate::xep::standard(&settings);
+            Engine::new(settings, [self.lives.wrapping_mul(8) + w as u8; 32], extensions)
+        };
+        let engines = (0..workers).map(engine).collect();
+        let (own, numbers) = (BTreeMap::new(), BTreeMap::new());
+        self.nodes[i] = Some(Node { engines, own, numbers, next_number: 1 });
+        for other in (0..self.nodes.len()).filter(|o| *o != i && self.nodes[*o].is_some()).collect::<Vec<_>>()
+        {
+            self.link(i, other);
+        }
+        self.settle();
+    }
+
+    /// Two nodes begin to see each other.
+    pub fn link(&mut self, a: usize, b: usize) {
+        for (me, other) in [(a, b), (b, a)] {
+            let node = self.nodes[me].as_mut().expect("it lives");
+            let number = NodeId(node.next_number);
+            node.next_number += 1;
+            node.numbers.insert(other, number);
+            self.pipes.insert((me, other), Pipe::new());
+            let name = format!("chat@n{other}");
+            self.tell_all(me, &NodeTold::Up { node: number, name: &name });
+        }
+        for (me, other) in [(a, b), (b, a)] {
+            let own: Vec<NodeMail> = self.node(me).own.values().cloned().collect();
+            self.pipes.entry((me, other)).or_default().extend(own);
+        }
+    }
+
+    /// Two nodes do not see each other any more: what was on its way is lost.
+    pub fn unlink(&mut self, a: usize, b: usize) {
+        for (me, other) in [(a, b), (b, a)] {
+            self.pipes.remove(&(me, other));
+            self.held.retain(|pipe| *pipe != (me, other));
+            let Some(node) = self.nodes[me].as_mut() else { continue };
+            if let Some(number) = node.numbers.remove(&other) {
+                self.tell_all(me, &NodeTold::Down { node: number });
+            }
+        }
+        self.settle();
+    }
+
+    /// A node dies, and the others know it at once.
+    pub fn kill(&mut self, i: usize) {
+        self.nodes[i] = None;
+        self.late.retain(|(node, ..)| *node != i);
+        self.clients.iter_mut().filter(|c| c.node == i).for_each(|c| c.open = false);
+        for other in (0..self.nodes.len()).filter(|o| *o != i).collect::<Vec<_>>() {
+            self.unlink(other, i);
+        }
+    }
+
+    pub fn node(&mut self, i: usize) -> &mut Node {
+        self.nodes[i].as_mut().expect("the node lives")
+    }
+
+    fn tell_all(&mut self, i: usize, told: &NodeTold<'_>) {
+        let now = self.now;
+        for engine in &mut self.node(i).engines {
+            let mut mail = NodeMail::default();
+            mail.put(told);
+            engine.handle(now, Input::Cluster { mail: &mut mail });
+        }
+    }
+
+    fn input(&mut self, node: usize, worker: usize, input: Input<'_>) {
+        let now = self.now;
+        self.node(node).engines[worker].handle(now, input);
+    }
+
+    /// A client gets a resource, and says that it is available.
+    pub fn login(&mut self, node: usize, jid: &str, managed: bool) -> usize {
+        let c = self.bind(node, jid, managed);
+        self.send(c, "<presence/>");
+        self.clients[c].received.clear();
+        self.clients[c].before = 1;
+        c
+    }
+
+    fn connect(&mut self, node: usize) -> usize {
+        self.conns += 1;
+        let conn = ConnId(Key { index: self.conns, generation: 1 });
+        let worker = self.conns as usize % self.node(node).engines.len();
+        let client = Client {
+            node,
+            worker,
+            conn,
+            open: true,
+            stalled: false,
+            framer: Framer::default(),
+            partial: Vec::new(),
+            received: VecDeque::new(),
+            h: 0,
+            acked: 0,
+            before: 0,
+            managed: false,
+            sm: String::new(),
+        };
+        self.clients.push(client);
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        self.input(node, worker, Input::Accepted { conn, listener: Listener::Clients, peer });
+        self.settle();
+        self.clients.len() - 1
+    }
+
+    fn authenticate(&mut self, c: usize, user: &str) {
+        let header = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+                      to='h' version='1.0'>";
+        let plain = payload::encode(format!("\0{user}\0p").as_bytes());
+        self.send(c, header);
+        self.send(
+            c,
+            &format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>"),
+        );
+        self.clients[c].framer.restart();
+        self.send(c, header);
+    }
+
+    /// A client gets a resource.
+    pub fn bind(&mut self, node: usize, jid: &str, managed: bool) -> usize {
+        let (user, resource) = jid.split_once('/').expect("user/resource");
+        let c = self.connect(node);
+        self.authenticate(c, user);
+        self.send(
+            c,
+            &format!(
+                "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}\
+                 </resource></bind></iq>"
+            ),
+        );
+        if managed {
+            self.send(c, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+            let enabled = self.clients[c].received.back().expect("an answer").clone();
+            assert!(enabled.starts_with("<enabled"), "{enabled}");
+            self.clients[c].sm = enabled.split('\'').nth(3).expect("an id").to_owned();
+            (self.clients[c].managed, self.clients[c].h) = (true, 0);
+        }
+        self.clients[c].received.clear();
+        c
+    }
+
+    /// A client loses its connection and goes on with its session on another, at the same node.
+    pub fn resume(&mut self, c: usize, user: &str) -> usize {
+        self.cut(c);
+        let Client { node, h, before, .. } = self.clients[c];
+        let sm = self.clients[c].sm.clone();
+        let d = self.connect(node);
+        self.authenticate(d, user);
+        self.clients[d].received.clear();
+        (self.clients[d].managed, self.clients[d].h, self.clients[d].before) = (true, h, before);
+        self.clients[d].sm.clone_from(&sm);
+        self.send(d, &format!("<resume xmlns='urn:xmpp:sm:3' previd='{sm}' h='{h}'/>"));
+        d
+    }
+
+    /// The connection of a client is gone.
+    pub fn cut(&mut self, c: usize) {
+        let Client { node, worker, conn, open, .. } = &mut self.clients[c];
+        if std::mem::replace(open, false) {
+            let (node, worker, conn) = (*node, *worker, *conn);
+            self.input(node, worker, Input::Closed { conn });
+            self.settle();
+        }
+    }
+
+    /// A client writes.
+    pub fn send(&mut self, c: usize, xml: &str) {
+        let Client { node, worker, conn, open, .. } = self.clients[c];
+        if open && self.nodes[node].is_some() {
+            self.input(node, worker, Input::Received { conn, bytes: xml.as_bytes() });
+            self.settle();
+        }
+    }
+
+    /// A client acknowledges all that it got.
+    pub fn ack(&mut self, c: usize) {
+        self.send(c, &format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", self.clients[c].h));
+    }
+
+    /// How many of the stanzas that a client sent since it logged in are safe, as the server says.
+    pub fn safe(&mut self, c: usize) -> u32 {
+        self.send(c, "<r xmlns='urn:xmpp:sm:3'/>");
+        self.clients[c].acked - self.clients[c].before
+    }
+
+    /// What a client got since this was asked, without stream management.
+    pub fn got(&mut self, c: usize) -> Vec<String> {
+        let got: Vec<String> = self.clients[c].received.drain(..).collect();
+        got.into_iter().filter(|text| !text.contains("urn:xmpp:sm:3")).collect()
+    }
+
+    /// The bodies of the messages among it; `~` before one that came late.
+    pub fn bodies(&mut self, c: usize) -> Vec<String> {
+        self.got(c).iter().filter_map(|text| body(text)).collect()
+    }
+
+    /// Time passes.
+    pub fn wait(&mut self, ms: u64) {
+        let end = self.now.mono + Span::millis(ms);
+        loop {
+            let engines = self.nodes.iter().flatten().flat_map(|n| &n.engines);
+            let next = engines.filter_map(Engine::poll_timeout).map(|t| t.0).min();
+            let at = next.filter(|at| *at <= end).unwrap_or(end).max(self.now.mono);
+            self.now.utc.0 += at.since(self.now.mono).as_millis() as i64;
+            self.now.mono = at;
+            for i in 0..self.nodes.len() {
+                let workers = self.nodes[i].as_ref().map_or(0, |n| n.engines.len());
+                (0..workers).for_each(|w| self.input(i, w, Input::Tick));
+            }
+            self.settle();
+            if at >= end && next.is_none_or(|n| n > end) {
+                return;
+            }
+        }
+    }
+
+    /// Everything comes to rest that need not wait for time.
+    pub fn settle(&mut self) {
+        loop {
+            let mut busy = false;
+            for i in 0..self.nodes.len() {
+                for w in 0..self.nodes[i].as_ref().map_or(0, |n| n.engines.len()) {
+                    busy |= self.turn(i, w);
+                }
+            }
+            if !busy && !self.carry() {
+                return;
+            }
+        }
+    }
+
+    /// What the store was slow to do is done.
+    pub fn catch_up(&mut self) {
+        self.slow = false;
+        while let Some((node, worker, id, op)) = self.late.pop_front() {
+            let result = self.store.apply(&op);
+            self.input(node, worker, Input::Stored { id, result });
+            self.settle();
+        }
+    }
+
+    /// One piece goes from one node to another.
+    fn carry(&mut self) -> bool {
+        let held = &self.held;
+        let Some((&(from, to), pipe)) =
+            self.pipes.iter_mut().find(|(way, pipe)| !pipe.is_empty() && !held.contains(way))
+        else {
+            return false;
+        };
+        let mail = pipe.pop_front().expect("it is not empty");
+        let Some(node) = self.nodes[to].as_mut() else { return true };
+        let Some(number) = node.numbers.get(&from).copied() else { return true };
+        for told in mail.iter() {
+            let settings = node.engines[0].settings();
+            let (worker, told) = match told {
+                NodeTold::Change { change, .. } => {
+                    let (Change::Put(Record { user, .. }) | Change::Remove { user, .. }) = change;
+                    (settings.home(user), NodeTold::Change { node: number, change })
+                }
+                NodeTold::Up { .. } | NodeTold::Down { .. } => panic!("no worker says that"),
+            };
+            let mut one = NodeMail::default();
+            one.put(&told);
+            node.engines[usize::from(worker.0)].handle(self.now, Input::Cluster { mail: &mut one });
+        }
+        true
+    }
+
+    /// What a worker has to say to other nodes goes into the pipes.
+    fn post(&mut self, i: usize, mail: &NodeMail) {
+        for told in mail.iter() {
+            let mut one = NodeMail::default();
+            one.put(&told);
+            match told {
+                NodeTold::Change { change, .. } => {
+                    let node = self.node(i);
+                    match change {
+                        Change::Put(r) => {
+                            drop(node.own.insert((r.user.into(), r.resource.into()), one.clone()))
+                        }
+                        Change::Remove { user, resource } => {
+                            drop(node.own.remove(&(user.into(), resource.into())))
+                        }
+                    }
+                    for (_, pipe) in self.pipes.iter_mut().filter(|((from, _), _)| *from == i) {
+                        pipe.push_back(one.clone());
+                    }
+                }
+                NodeTold::Up { .. } | NodeTold::Down { .. } => panic!("no worker says that"),
+            }
+        }
+    }
+
+    /// Carries out what one engine wants; says whether there was anything.
+    fn turn(&mut self, i: usize, w: usize) -> bool {
+        let mut busy = false;
+        while let Some(conn) = self.node(i).engines[w].poll_dirty() {
+            let client =
+                self.clients.iter_mut().find(|c| (c.node, c.worker, c.conn) == (i, w, conn) && c.open);
+            let now = self.now;
+            let engine = &mut self.nodes[i].as_mut().expect("it lives").engines[w];
+            if client.as_ref().is_some_and(|c| c.stalled) {
+                engine.sent(now, conn, 0);
+                continue;
+            }
+            busy = true;
+            let mut slices: [&[u8]; 64] = [&[]; 64];
+            let n = engine.outgoing(conn, &mut slices);
+            let bytes = slices[..n].concat();
+            if let Some(client) = client {
+                client.take(&bytes);
+            }
+            engine.sent(now, conn, bytes.len());
+        }
+        while let Some(output) = self.node(i).engines[w].poll_output() {
+            busy = true;
+            self.carry_out(i, w, output);
+        }
+        busy
+    }
+
+    fn carry_out(&mut self, i: usize, w: usize, output: Output) {
+        match output {
+            Output::Store { id, op } => {
+                let spools = matches!(*op, StoreOp::SpoolPut { .. });
+                if spools && self.slow {
+                    return self.late.push_back((i, w, id, op));
+                }
+                let result = if self.down { Err(StoreError::Unavailable) } else { self.store.apply(&op) };
+                self.input(i, w, Input::Stored { id, result });
+            }
+            Output::Account { id, .. } => {
+                self.input(i, w, Input::Account { id, result: Ok(AccountDone::Accepted) });
+            }
+            Output::Close { conn } => {
+                let client = self.clients.iter_mut().find(|c| (c.node, c.worker, c.conn) == (i, w, conn));
+                client.expect("it has an end").open = false;
+            }
+            Output::Mail { worker, mut batch } => {
+                let from = WorkerId(w as u16);
+                self.input(i, worker.0.into(), Input::Mail { from, batch: &mut batch });
+            }
+            Output::HandOver { conn, worker } => {
+                let state = self.node(i).engines[w].take(conn).expect("nothing came between");
+                let client = self.clients.iter_mut().find(|c| (c.node, c.worker, c.conn) == (i, w, conn));
+                client.expect("it has an end").worker = worker.0.into();
+                self.input(i, worker.0.into(), Input::Adopt { conn, state });
+            }
+            Output::Cluster(mail) => {
+                self.post(i, &mail);
+                self.node(i).engines[w].reuse_node_mail(mail);
+            }
+            Output::StartTls { .. } | Output::Reading { .. } | Output::Event(_) | Output::Stopped => {}
+        }
+    }
+
+    /// The messages in the spool of a user.
+    pub fn spool(&self, user: &str) -> Vec<String> {
+        let user = format!("{user}@h");
+        let rows = self.store.spool(&user);
+        rows.filter_map(|row| body(&String::from_utf8_lossy(&row.stanza))).collect()
+    }
+}
+
+/// What a message says; `~` before one that came late.
+pub fn body(text: &str) -> Option<String> {
+    let body = text.split_once("<body>")?.1.split_once("</body>")?.0;
+    let late = if text.contains("<delay ") { "~" } else { "" };
+    let error = if text.contains("type='error'") { "!" } else { "" };
+    Some(format!("{late}{error}{body}"))
+}
+
+impl Client {
+    fn take(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let Step::Frame { kind, end } = self.framer.push(bytes).expect("the server writes XML") else {
+                return self.partial.extend_from_slice(bytes);
+            };
+            self.partial.extend_from_slice(&bytes[..end]);
+            bytes = &bytes[end..];
+            let text = String::from_utf8(std::mem::take(&mut self.partial)).expect("the server writes UTF-8");
+            if kind != FrameKind::Element {
+                continue;
+            }
+            if text.starts_with("<success") {
+                self.framer.restart();
+            }
+            let stanza = ["<message", "<presence", "<iq"].iter().any(|name| text.starts_with(name));
+            self.h += u32::from(stanza && self.managed);
+            if let Some(h) = text.strip_prefix("<a xmlns='urn:xmpp:sm:3' h='") {
+                self.acked = h.trim_end_matches("'/>").parse().expect("a number");
+            }
+            self.received.push_back(text);
+        }
+    }
+}
