@@ -8,6 +8,8 @@ use crate::cluster::wire::Join;
 pub(super) struct Stream {
     /// The epoch; 0 before the first.
     pub epoch: u128,
+    /// The last one before it that was confirmed, until this is; 0 if there was none.
+    earlier: u128,
     /// Nothing of it was given up on this side.
     pub intact: bool,
     /// The other side has taken part in it: it may have received frames.
@@ -40,7 +42,7 @@ pub(super) fn start(dialler: &Join, listener: &Join) -> Start {
 
 impl Stream {
     pub(super) fn new() -> Self {
-        Stream { epoch: 0, intact: false, confirmed: false, out: Resend::new(), received: 0 }
+        Stream { epoch: 0, earlier: 0, intact: false, confirmed: false, out: Resend::new(), received: 0 }
     }
 
     /// Where this side stands.
@@ -48,6 +50,7 @@ impl Stream {
         Join {
             turn,
             epoch: self.epoch,
+            earlier: self.earlier,
             intact: self.intact,
             acked: self.out.acked(),
             last: self.out.last(),
@@ -59,15 +62,23 @@ impl Stream {
     /// A connection begins. Returns whether the layer above has to start over.
     ///
     /// An epoch that only this side knows of, because the other never got this side's join, has seen no frame in either
-    /// direction. What was to be sent in it simply goes into the next, and nobody needs to know.
+    /// direction. What was to be sent in it simply goes into the next, and nobody needs to know. The other side may have begun
+    /// it, though, and have given it up since: then its join says so, even if it has begun others after it that this side
+    /// knows nothing of.
     pub(super) fn begin(&mut self, start: Start, theirs: &Join) -> bool {
         let told = match start {
             Start::Resume => {
+                // It knows the epoch.
+                self.confirm();
                 self.out.rewind(theirs.received);
                 return false;
             }
             Start::Fresh(epoch) => {
-                let only_ours = self.intact && !self.confirmed && theirs.epoch != self.epoch;
+                let theirs = [theirs.epoch, theirs.earlier];
+                let only_ours = self.intact && !self.confirmed && !theirs.contains(&self.epoch);
+                if self.confirmed {
+                    self.earlier = self.epoch;
+                }
                 self.epoch = epoch;
                 !only_ours
             }
@@ -86,6 +97,7 @@ impl Stream {
     /// The other side takes part in this epoch, too.
     pub(super) fn confirm(&mut self) {
         self.confirmed = true;
+        self.earlier = 0;
     }
 
     /// What was to be sent is given up, and so is the epoch.
@@ -163,6 +175,48 @@ mod tests {
             (true, true),
             "the frame may have arrived: it must not come twice"
         );
+        assert_eq!(b.out.last(), 0);
+    }
+
+    /// A frame arrived; the connection broke before its receipt came. Then the receiver gave up, and began epochs that the
+    /// sender never heard of.
+    #[test]
+    fn what_arrived_does_not_come_again_in_a_later_epoch() {
+        for epochs in 1..4 {
+            let (mut a, mut b) = (Stream::new(), Stream::new());
+            let (ja, jb) = (a.join(1, 5), b.join(1, 6));
+            let begin = start(&ja, &jb);
+            b.begin(begin, &ja);
+            a.begin(begin, &jb);
+            a.confirm();
+            b.out.push(Kind::Poke, b"1");
+            a.received = 1;
+            for turn in 0..epochs {
+                a.give_up();
+                let (jb, ja) = (b.join(2, 7 + turn), a.join(2, 17 + turn));
+                assert!(a.begin(start(&jb, &ja), &jb), "the receiver is told; its join is lost");
+            }
+            assert!(connect(&mut a, &mut b).1, "{epochs}");
+            assert_eq!(b.out.last(), 0);
+        }
+    }
+
+    /// The sender learns from a resumption that the other side takes part.
+    #[test]
+    fn a_resumption_confirms() {
+        let (mut a, mut b) = (Stream::new(), Stream::new());
+        let (ja, jb) = (a.join(1, 5), b.join(1, 6));
+        let begin = start(&ja, &jb);
+        b.begin(begin, &ja);
+        a.begin(begin, &jb);
+        a.confirm();
+        b.out.push(Kind::Poke, b"1");
+        a.received = 1;
+        let (ja, jb) = (a.join(2, 7), b.join(2, 8));
+        assert_eq!(start(&ja, &jb), Start::Resume);
+        b.begin(Start::Resume, &ja);
+        a.give_up();
+        assert_eq!(connect(&mut b, &mut a), (true, true));
         assert_eq!(b.out.last(), 0);
     }
 }

@@ -11,7 +11,9 @@ pub struct Join {
     pub turn: u64,
     /// The last epoch that this side took part in; 0 if none. In one epoch numbers begin at 1 and never repeat.
     pub epoch: u128,
-    /// Nothing of that epoch was given up on this side.
+    /// The last epoch that both sides are known here to have taken part in, if it is another one; else 0.
+    pub earlier: u128,
+    /// Nothing of `epoch` was given up on this side.
     pub intact: bool,
     /// Frames before and including this number are known to have arrived and are kept no longer.
     pub acked: u64,
@@ -103,6 +105,7 @@ impl Join {
     fn write(&self, w: &mut Writer<'_>) {
         w.number(self.turn);
         w.raw(&self.epoch.to_be_bytes());
+        w.raw(&self.earlier.to_be_bytes());
         w.flag(self.intact);
         w.number(self.acked);
         w.number(self.last);
@@ -114,6 +117,7 @@ impl Join {
         Ok(Join {
             turn: r.number()?,
             epoch: u128::from_be_bytes(r.array()?),
+            earlier: u128::from_be_bytes(r.array()?),
             intact: r.flag()?,
             acked: r.number()?,
             last: r.number()?,

@@ -70,6 +70,7 @@ fn controls() -> Vec<(&'static str, Vec<u8>)> {
     let join = Join {
         turn: 3,
         epoch: 0x0123_4567_89ab_cdef_0011_2233_4455_6677,
+        earlier: 0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100,
         intact: true,
         acked: 127,
         last: 128,
@@ -78,7 +79,10 @@ fn controls() -> Vec<(&'static str, Vec<u8>)> {
     };
     [
         ("join", Control::Join(join)),
-        ("first join", Control::Join(Join { turn: 1, epoch: 0, intact: false, acked: 0, last: 0, ..join })),
+        (
+            "first join",
+            Control::Join(Join { turn: 1, epoch: 0, earlier: 0, intact: false, acked: 0, last: 0, ..join }),
+        ),
         ("receipt", Control::Receipt(16_384)),
         ("ping", Control::Ping(1)),
         ("pong", Control::Pong(1)),

@@ -96,10 +96,10 @@ proptest! {
 
     #[test]
     fn joins_read_back(
-        numbers: (u64, u128, bool, u64, u64, u64, u64),
+        numbers: (u64, u128, u128, bool, u64, u64, u64, u64),
     ) {
-        let (turn, epoch, intact, acked, last, received, proposal) = numbers;
-        let join = Control::Join(Join { turn, epoch, intact, acked, last, received, proposal });
+        let (turn, epoch, earlier, intact, acked, last, received, proposal) = numbers;
+        let join = Control::Join(Join { turn, epoch, earlier, intact, acked, last, received, proposal });
         let mut body = Vec::new();
         join.write(&mut body);
         prop_assert_eq!(Control::read(Kind::Join, &body), Ok(join));
