@@ -103,11 +103,20 @@ impl Socket {
         match self {
             #[cfg(feature = "tokio")]
             Socket::Tokio(stream) => {
-                tokio::io::AsyncWrite::poll_write_vectored(std::pin::Pin::new(stream), cx, slices)
+                let stream = std::pin::Pin::new(stream);
+                // The kernel's way for one piece is shorter.
+                match slices {
+                    [one] => tokio::io::AsyncWrite::poll_write(stream, cx, one),
+                    many => tokio::io::AsyncWrite::poll_write_vectored(stream, cx, many),
+                }
             }
             #[cfg(feature = "async-std")]
             Socket::AsyncIo(stream) => loop {
-                match io::Write::write_vectored(&mut stream.get_ref(), slices) {
+                let written = match slices {
+                    [one] => io::Write::write(&mut stream.get_ref(), one),
+                    many => io::Write::write_vectored(&mut stream.get_ref(), many),
+                };
+                match written {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         ready!(stream.poll_writable(cx))?;
                     }
