@@ -4,7 +4,7 @@
 //! does it. Whoever embeds a chat server begins with [`server`]. The other folders are usable, and tested, without it:
 //!
 //! - [`auth`]: who may log in, by accounts, tokens, a service, or anonymously;
-//! - `cluster` (feature `rustls`): the sockets of the links between nodes;
+//! - `cluster` (feature `rustls`): a node's part in a cluster, and the sockets of the links between nodes;
 //! - [`net`]: sockets, timers and threads, the same on every runtime; the in-memory transport;
 //! - [`proxy`]: the PROXY protocol, from the balancers that are trusted;
 //! - [`spawn`]: where asynchronous services run;
@@ -46,6 +46,7 @@
 //! | `async-std` | workers on async-io, for async-std and smol |
 //! | `rustls` (default) | TLS; it needs a provider of cryptography as well: |
 //! | `aws-lc-rs`, `ring` | the two providers; with both built in, [`tls::Provider`] chooses |
+//! | `dns` | a resolver of our own for the names of a cluster's nodes, with SRV records; implies `tokio` and `rustls` |
 //! | `jwt`, `http` | authenticators: signed tokens (by aws-lc-rs), a service that is asked |
 //! | `sqlite` | the embedded store |
 //! | `postgres` | the store that nodes share; implies `tokio` and `rustls` |

@@ -21,7 +21,7 @@ pub type Task = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 #[derive(Clone)]
 pub struct Spawner {
     spawn: Arc<dyn Fn(Task) + Send + Sync>,
-    #[cfg(any(feature = "http", feature = "postgres"))]
+    #[cfg(any(feature = "dns", feature = "http", feature = "postgres"))]
     on_tokio: bool,
 }
 
@@ -30,7 +30,7 @@ impl Spawner {
     pub fn new(spawn: impl Fn(Task) + Send + Sync + 'static) -> Spawner {
         Spawner {
             spawn: Arc::new(spawn),
-            #[cfg(any(feature = "http", feature = "postgres"))]
+            #[cfg(any(feature = "dns", feature = "http", feature = "postgres"))]
             on_tokio: false,
         }
     }
@@ -58,7 +58,7 @@ impl Spawner {
         let spawn = move |task| drop(handle.spawn(task));
         Spawner {
             spawn: Arc::new(spawn),
-            #[cfg(any(feature = "http", feature = "postgres"))]
+            #[cfg(any(feature = "dns", feature = "http", feature = "postgres"))]
             on_tokio: true,
         }
     }
@@ -79,7 +79,7 @@ impl Spawner {
         };
         Ok(Spawner {
             spawn: Arc::new(spawn),
-            #[cfg(any(feature = "http", feature = "postgres"))]
+            #[cfg(any(feature = "dns", feature = "http", feature = "postgres"))]
             on_tokio: true,
         })
     }
@@ -91,7 +91,7 @@ impl Spawner {
     }
 
     /// This spawner if its futures run inside tokio, else a new service thread: for what needs tokio's sockets.
-    #[cfg(any(feature = "http", feature = "postgres"))]
+    #[cfg(any(feature = "dns", feature = "http", feature = "postgres"))]
     pub(crate) fn for_tokio(&self) -> Spawner {
         match self.on_tokio {
             true => self.clone(),

@@ -42,6 +42,15 @@ pub enum LinkRequest {
     Close(LinkConn),
 }
 
+/// How a driver ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkEnd {
+    /// At once, as a crash would: connections end in the middle of whatever they carry.
+    AtOnce,
+    /// What was written is sent, within two seconds.
+    Orderly,
+}
+
 /// What is driven: the links of a node, or an agent that has them. All calls come from one task.
 pub trait LinkMachine: Send + 'static {
     /// Something happened.
@@ -57,8 +66,8 @@ pub trait LinkMachine: Send + 'static {
     /// So many bytes of it have been taken.
     fn sent(&mut self, now: Now, conn: LinkConn, n: usize);
     /// Handles what others in this process have for the machine, and registers to be woken when there is more. `Ready`:
-    /// the end; all connections are closed.
-    fn poll_inbox(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<()>;
+    /// the end; the machine is not asked any more.
+    fn poll_inbox(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<LinkEnd>;
 }
 
 /// Listens, dials, reads and writes for a [`LinkMachine`], until that has enough. To be spawned; it uses the sockets of the
@@ -76,6 +85,8 @@ pub struct LinkDriver {
     conns: BTreeMap<LinkConn, Conn>,
     next: u64,
     scratch: Vec<u8>,
+    /// The machine has had enough.
+    is_ending: bool,
 }
 
 /// A TCP connection that is being made.
@@ -103,10 +114,20 @@ impl LinkDriver {
     /// A driver for this machine, on these listeners ([`bind`](crate::net::bind)).
     #[must_use]
     pub fn new(machine: Box<dyn LinkMachine>, tls: LinkTls, listeners: Vec<TcpListener>) -> LinkDriver {
+        LinkDriver::with_clock(machine, tls, listeners, Clock::new())
+    }
+
+    /// For a machine that began on this clock.
+    pub(super) fn with_clock(
+        machine: Box<dyn LinkMachine>,
+        tls: LinkTls,
+        listeners: Vec<TcpListener>,
+        clock: Clock,
+    ) -> LinkDriver {
         LinkDriver {
             machine,
             tls,
-            clock: Clock::new(),
+            clock,
             listeners,
             acceptor: None,
             sleep: None,
@@ -115,6 +136,7 @@ impl LinkDriver {
             conns: BTreeMap::new(),
             next: 0,
             scratch: vec![0; SCRATCH_BYTES],
+            is_ending: false,
         }
     }
 
@@ -306,8 +328,36 @@ impl LinkDriver {
         any
     }
 
+    /// Nothing new begins, and what is there is closed.
+    fn end(&mut self) {
+        self.is_ending = true;
+        self.acceptor = None;
+        self.dials.clear();
+        let by = Instant::now() + CLOSE_TIMEOUT;
+        for conn in self.conns.values_mut().filter(|c| !matches!(c.stage, Stage::Closing(_))) {
+            conn.close(by);
+        }
+    }
+
+    /// Sends what was written; done when all connections are gone.
+    fn finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for id in self.conns.keys().copied().collect::<Vec<_>>() {
+            self.turn(id, cx);
+        }
+        if self.conns.is_empty() {
+            return Poll::Ready(());
+        }
+        let deadline = self.next_deadline();
+        let sleep = self.sleep.as_mut().expect("it was made at the first turn");
+        if deadline.is_some_and(|at| sleep.poll_until(at, cx)) {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
-        let machine = self.machine.poll_timeout().map(|at| self.clock.instant(at));
+        let machine = self.machine.poll_timeout().filter(|_| !self.is_ending);
+        let machine = machine.map(|at| self.clock.instant(at));
         let conns = self.conns.values().filter_map(|c| match c.stage {
             Stage::Securing(by) | Stage::Closing(by) => Some(by),
             Stage::Open => None,
@@ -328,8 +378,16 @@ impl Future for LinkDriver {
         if this.acceptor.is_none() {
             this.start(runtime);
         }
-        if this.machine.poll_inbox(this.clock.now(), cx).is_ready() {
-            return Poll::Ready(());
+        if !this.is_ending
+            && let Poll::Ready(end) = this.machine.poll_inbox(this.clock.now(), cx)
+        {
+            if end == LinkEnd::AtOnce {
+                return Poll::Ready(());
+            }
+            this.end();
+        }
+        if this.is_ending {
+            return this.finish(cx);
         }
         this.accept(runtime, cx);
         this.poll_dials(cx);

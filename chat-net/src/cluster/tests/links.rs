@@ -16,7 +16,7 @@ use chat_core::cluster::link::{LinkConn, LinkOutput, Links, LinksInput, LinksOut
 use chat_core::cluster::wire::{Kind, Versions};
 use chat_core::cluster::{BootId, Identity, Incarnation, NodeName};
 
-use super::{LinkDriver, LinkMachine, LinkRequest, LinkTls};
+use crate::cluster::{LinkDriver, LinkEnd, LinkMachine, LinkRequest, LinkTls};
 use crate::net::{Runtime, bind};
 use crate::spawn::Spawner;
 use crate::tls::{Identity as TlsIdentity, Provider};
@@ -93,7 +93,7 @@ impl LinkMachine for Machine {
         self.links.sent(now.mono, conn, n);
     }
 
-    fn poll_inbox(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_inbox(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<LinkEnd> {
         let mut shared = self.shared.0.lock().unwrap();
         shared.waker = Some(cx.waker().clone());
         let orders = std::mem::take(&mut shared.orders);
@@ -108,7 +108,7 @@ impl LinkMachine for Machine {
                         .send(now.mono, &peer, Kind::Envelope, text.as_bytes())
                         .expect("the link has begun");
                 }
-                Order::Stop => return Poll::Ready(()),
+                Order::Stop => return Poll::Ready(LinkEnd::AtOnce),
             }
         }
         Poll::Pending

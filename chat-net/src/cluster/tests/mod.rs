@@ -1,0 +1,6 @@
+//! Nodes on loopback, with real sockets.
+
+mod links;
+mod nodes;
+#[cfg(feature = "dns")]
+mod resolve;
