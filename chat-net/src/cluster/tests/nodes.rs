@@ -173,7 +173,7 @@ fn three_nodes_find_each_other_and_know_within_three_seconds_who_is_gone() {
         b.handle.send(&a.name, Kind::Envelope, b"last words".to_vec()).unwrap();
         b.handle.leave();
         let after = a.wait("down chat@node-2: it has left").duration_since(left);
-        assert!(after < Duration::from_secs(1), "{after:?}");
+        assert!(after < Duration::from_secs(2), "{after:?}");
         assert_eq!(a.heard("chat@node-2 Envelope last words"), 1);
         assert_eq!(block_on(b.handle.wait()), ClusterEnd::Left);
         b.wait("end: this node has left the cluster");
