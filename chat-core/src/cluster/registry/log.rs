@@ -136,6 +136,27 @@ impl Log {
         }
     }
 
+    /// This node begins another life, in which it has met nobody, with the sessions that it has.
+    pub fn begin_life(&mut self, incarnation: Incarnation) {
+        self.incarnation = incarnation;
+        self.feeds.clear();
+        self.outputs.clear();
+        self.waiting.clear();
+    }
+
+    /// A node is called otherwise from now on.
+    pub fn renumber(&mut self, old: NodeId, new: NodeId) {
+        if let Some(feed) = self.feeds.remove(&old) {
+            self.feeds.insert(new, feed);
+        }
+        for output in &mut self.outputs {
+            let (LogOutput::Send { to: node, .. } | LogOutput::Fault { node, .. }) = output;
+            if *node == old {
+                *node = new;
+            }
+        }
+    }
+
     /// What is to be sent next.
     pub fn poll_output(&mut self) -> Option<LogOutput> {
         self.outputs.pop_front()

@@ -1,0 +1,251 @@
+//! The exchange: what passes between the workers of this node and other nodes.
+//!
+//! Owns: the numbers by which workers call other nodes, this node's log of its own sessions ([`Log`]), and a reader of each
+//! other node's ([`Replica`]).
+//! In: what the agent tells of other nodes ([`Event`]), what workers have to tell ([`NodeMail`]). Out ([`Output`]): frames
+//! for the agent to send, mail for workers.
+//!
+//! Invariants:
+//! - Workers hear of a node in the order of its frames, and first that it is there. What was told of it under one number is
+//!   void as soon as that number is down; a number is given again only after all others.
+//! - A worker hears of the sessions of its own users only.
+//! - What a node is told of this one's sessions begins with all of them, whenever the two begin anew.
+//!
+//! Not here: whether a node is alive, and how frames get there (`cluster/agent`); what workers do with what they hear
+//! (`engine/nodes`).
+
+mod seats;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::agent::Event;
+use super::identity::{Identity, NodeName};
+use super::registry::{Log, LogInput, LogOutput, Received, Replica};
+use super::wire::{Kind, WireFault};
+use crate::base::{HashKey, NodeId, WorkerId};
+use crate::effect::{Change, NodeMail, NodeTold, Settings};
+use seats::Seats;
+
+/// What is to be done, in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this frame ([`Agent::send`](super::agent::Agent::send)). If that fails, nothing is lost that the exchange does
+    /// not hear of by the next [`Event::Fresh`].
+    Send {
+        /// To whom.
+        to: NodeName,
+        /// Of which kind.
+        kind: Kind,
+        /// What it says.
+        body: Vec<u8>,
+    },
+    /// The node sends what makes no sense. The two have to begin anew.
+    Fault {
+        /// Who.
+        node: NodeName,
+        /// What is wrong.
+        fault: WireFault,
+    },
+    /// News for a worker ([`Input::Cluster`](crate::engine::Input::Cluster)). Give the batch back to
+    /// [`Exchange::reuse`] when it was read.
+    Mail {
+        /// Which worker.
+        worker: WorkerId,
+        /// What there is.
+        mail: NodeMail,
+    },
+}
+
+/// A node that is met.
+#[derive(Debug)]
+struct Peer {
+    node: NodeId,
+    replica: Replica,
+    /// So much waits for it that it gets no snapshot now.
+    is_congested: bool,
+}
+
+/// The machine. It needs no time. See the [module](self).
+#[derive(Debug)]
+pub struct Exchange {
+    settings: Arc<Settings>,
+    log: Log,
+    peers: BTreeMap<NodeName, Peer>,
+    seats: Seats,
+    /// What each worker is to hear.
+    mails: Vec<NodeMail>,
+    empty: Vec<NodeMail>,
+    outputs: VecDeque<Output>,
+}
+
+impl Exchange {
+    /// That of a node without sessions, which has met nobody. `settings` are those of any of its workers: what they have in
+    /// common counts. `key` decides nothing that can be seen.
+    pub fn new(own: &Identity, settings: Arc<Settings>, key: HashKey) -> Exchange {
+        Exchange {
+            log: Log::new(&own.name, own.incarnation, key),
+            peers: BTreeMap::new(),
+            seats: Seats::default(),
+            mails: (0..settings.workers).map(|_| NodeMail::default()).collect(),
+            empty: Vec::new(),
+            outputs: VecDeque::new(),
+            settings,
+        }
+    }
+
+    /// The agent tells something of another node.
+    pub fn on_event(&mut self, event: &Event<'_>) {
+        match event {
+            // All that were met have been put down; what is told from now on is of another life.
+            Event::NewLife(own) => self.log.begin_life(own.incarnation),
+            Event::Fresh(peer) => self.on_fresh(peer),
+            Event::PeerDown { node, .. } => self.forget(&node.name),
+            Event::Congested { node, is_congested } => {
+                if let Some(peer) = self.peers.get_mut(node) {
+                    peer.is_congested = *is_congested;
+                }
+            }
+            Event::Frame { from, kind, body } => {
+                if let Err(fault) = self.on_frame(from, *kind, body) {
+                    self.outputs.push_back(Output::Fault { node: (*from).clone(), fault });
+                }
+            }
+            // Frames tell of sessions, and a node that can send them is reached.
+            Event::PeerUp(_) | Event::Says { .. } => {}
+        }
+    }
+
+    /// A worker has something to tell; its batch is empty afterwards.
+    pub fn on_mail(&mut self, mail: &mut NodeMail) {
+        for told in mail.iter() {
+            match told {
+                NodeTold::Change { change, .. } => self.log.handle(LogInput::Changed(change)),
+                NodeTold::Up { .. } | NodeTold::Down { .. } => {
+                    unreachable!("workers tell of their own sessions only")
+                }
+            }
+        }
+        mail.clear();
+    }
+
+    /// The turn ends: what has changed goes out, and of each snapshot the next part, where there is room. Returns whether
+    /// there is more for the next turn, which may come at once.
+    pub fn end_turn(&mut self) -> bool {
+        let mut more = false;
+        for peer in self.peers.values().filter(|peer| !peer.is_congested) {
+            if self.log.wants_room(peer.node) {
+                self.log.handle(LogInput::Room(peer.node));
+                more |= self.log.wants_room(peer.node);
+            }
+        }
+        self.log.handle(LogInput::Flush);
+        while let Some(output) = self.log.poll_output() {
+            let (LogOutput::Send { to: node, .. } | LogOutput::Fault { node, .. }) = output;
+            let Some(name) = self.peers.iter().find(|(_, peer)| peer.node == node).map(|(name, _)| name)
+            else {
+                continue;
+            };
+            let to = name.clone();
+            self.outputs.push_back(match output {
+                LogOutput::Send { kind, body, .. } => Output::Send { to, kind, body },
+                LogOutput::Fault { fault, .. } => Output::Fault { node: to, fault },
+            });
+        }
+        for (w, mail) in self.mails.iter_mut().enumerate().filter(|(_, mail)| !mail.is_empty()) {
+            let mail = std::mem::replace(mail, self.empty.pop().unwrap_or_default());
+            self.outputs.push_back(Output::Mail { worker: WorkerId(w as u16), mail });
+        }
+        more
+    }
+
+    /// What is to be done next. To be called until it returns `None` after [`Exchange::end_turn`].
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// A batch that was read is filled again.
+    pub fn reuse(&mut self, mut mail: NodeMail) {
+        if self.empty.len() < self.mails.len() {
+            mail.clear();
+            self.empty.push(mail);
+        }
+    }
+
+    /// How this node's workers call a node that is met.
+    pub fn number_of(&self, name: &NodeName) -> Option<NodeId> {
+        self.peers.get(name).map(|peer| peer.node)
+    }
+
+    /// Whether all that each node that is met has said of its sessions so far has arrived: nobody is missing only because
+    /// its record is on its way.
+    pub fn is_whole(&self) -> bool {
+        self.peers.values().all(|peer| peer.replica.is_whole())
+    }
+
+    /// Both nodes begin anew: what was told of its sessions is void.
+    fn on_fresh(&mut self, who: &Identity) {
+        self.forget(&who.name);
+        let node = self.seats.take();
+        let replica = Replica::new(who.incarnation);
+        self.peers.insert(who.name.clone(), Peer { node, replica, is_congested: false });
+        self.tell_all(&NodeTold::Up { node, name: who.name.as_str() });
+        self.log.handle(LogInput::Fresh(node));
+    }
+
+    fn forget(&mut self, name: &NodeName) {
+        if let Some(peer) = self.peers.remove(name) {
+            self.tell_all(&NodeTold::Down { node: peer.node });
+            self.log.handle(LogInput::Gone(peer.node));
+            self.seats.give_back(peer.node);
+        }
+    }
+
+    fn on_frame(&mut self, from: &NodeName, kind: Kind, body: &[u8]) -> Result<(), WireFault> {
+        let Some(peer) = self.peers.get_mut(from) else { return Ok(()) };
+        match kind {
+            Kind::RegistrySnapshot | Kind::RegistryRecords => match peer.replica.receive(kind, body)? {
+                Received::Nothing => {}
+                Received::Gap { ask } => {
+                    let kind = Kind::RegistryReset;
+                    self.outputs.push_back(Output::Send { to: from.clone(), kind, body: ask });
+                }
+                Received::Changes { afresh, changes } => {
+                    let node = if afresh { self.renumber(from) } else { peer.node };
+                    for change in changes {
+                        self.tell_home(node, change);
+                    }
+                }
+            },
+            Kind::RegistryReset => self.log.handle(LogInput::Reset { node: peer.node, body }),
+            // Nobody sends them yet.
+            kind => return Err(WireFault::Turn(kind.byte())),
+        }
+        Ok(())
+    }
+
+    /// What was told of a node that goes on is void: it gets another number.
+    fn renumber(&mut self, name: &NodeName) -> NodeId {
+        let peer = self.peers.get_mut(name).expect("its frame was just read");
+        let (old, new) = (peer.node, self.seats.take());
+        peer.node = new;
+        self.seats.give_back(old);
+        self.log.renumber(old, new);
+        self.tell_all(&NodeTold::Down { node: old });
+        self.tell_all(&NodeTold::Up { node: new, name: name.as_str() });
+        new
+    }
+
+    fn tell_all(&mut self, told: &NodeTold<'_>) {
+        self.mails.iter_mut().for_each(|mail| mail.put(told));
+    }
+
+    /// To the worker that is the home of the user.
+    fn tell_home(&mut self, node: NodeId, change: Change<'_>) {
+        let (Change::Put(crate::effect::Record { user, .. }) | Change::Remove { user, .. }) = change;
+        let home = self.settings.home(user);
+        self.mails[usize::from(home.0)].put(&NodeTold::Change { node, change });
+    }
+}

@@ -1,0 +1,307 @@
+//! Nodes with tables for their workers, and perfect pipes between them. Links begin anew and nodes die at any time.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::{Exchange, Output};
+use crate::base::{HashKey, Hlc, NodeId, Rng, WorkerId};
+use crate::cluster::agent::{Down, Event};
+use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
+use crate::cluster::testing::run_seeds;
+use crate::cluster::wire::Kind;
+use crate::effect::{Change, Domain, NodeMail, NodeTold, Record, Settings};
+use crate::route::registry::Table;
+
+const NODES: usize = 3;
+const KEY: HashKey = HashKey { k0: 1, k1: 2 };
+
+/// What a worker would do with its mail.
+struct Worker {
+    table: Table,
+    names: BTreeMap<NodeId, String>,
+}
+
+struct Node {
+    identity: Identity,
+    exchange: Exchange,
+    workers: Vec<Worker>,
+    /// Its sessions, with their priorities.
+    own: BTreeMap<(String, String), i8>,
+    alive: bool,
+}
+
+type Pipe = VecDeque<(Kind, Vec<u8>)>;
+
+struct World {
+    nodes: Vec<Node>,
+    /// Frames on their way.
+    pipes: BTreeMap<(usize, usize), Pipe>,
+    linked: BTreeSet<(usize, usize)>,
+    rng: Rng,
+    lives: u64,
+}
+
+fn settings(workers: u16) -> Arc<Settings> {
+    // Each node divides its users in its own way.
+    let home = HashKey { k0: u64::from(workers), k1: 7 };
+    let settings = Settings::new(vec![Domain::new("localhost")], home, [7; 16]);
+    Arc::new(Settings { workers, ..settings })
+}
+
+fn new_node(i: usize, life: u64) -> Node {
+    let identity = Identity {
+        name: NodeName::parse(&format!("chat@n{i}")).expect("a name"),
+        incarnation: Incarnation(1000 + life),
+        boot: BootId([life as u8; 16]),
+    };
+    let workers = i as u16 + 1;
+    Node {
+        exchange: Exchange::new(&identity, settings(workers), KEY),
+        workers: (0..workers).map(|_| Worker { table: Table::new(KEY), names: BTreeMap::new() }).collect(),
+        own: BTreeMap::new(),
+        alive: true,
+        identity,
+    }
+}
+
+impl Worker {
+    fn hear(&mut self, mail: &NodeMail) {
+        for told in mail.iter() {
+            match told {
+                NodeTold::Up { node, name } => {
+                    assert!(self.names.insert(node, name.to_owned()).is_none(), "a number is given twice");
+                    while !self.table.is_free(node) {
+                        self.table.purge(usize::MAX, |_, _| {});
+                    }
+                    self.table.seat(node, name);
+                }
+                NodeTold::Down { node } => {
+                    assert!(self.names.remove(&node).is_some(), "nobody has that number");
+                    self.table.unseat(node);
+                }
+                NodeTold::Change { node, change } => {
+                    assert!(self.names.contains_key(&node), "news of a node that is not there");
+                    self.table.apply(node, &change).expect("within the limits");
+                }
+            }
+        }
+    }
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        World {
+            nodes: (0..NODES).map(|i| new_node(i, i as u64)).collect(),
+            pipes: BTreeMap::new(),
+            linked: BTreeSet::new(),
+            rng: Rng::from_u64(seed),
+            lives: NODES as u64,
+        }
+    }
+
+    fn event(&mut self, i: usize, event: &Event<'_>) {
+        self.nodes[i].exchange.on_event(event);
+        self.turn(i);
+    }
+
+    fn turn(&mut self, i: usize) {
+        loop {
+            let more = self.nodes[i].exchange.end_turn();
+            while let Some(output) = self.nodes[i].exchange.poll_output() {
+                match output {
+                    Output::Send { to, kind, body } => {
+                        let to = self.nodes.iter().position(|n| n.identity.name == to).expect("a node");
+                        if self.linked.contains(&(i, to)) {
+                            self.pipes.entry((i, to)).or_default().push_back((kind, body));
+                        }
+                    }
+                    Output::Fault { node, fault } => panic!("{} sent nonsense: {fault}", node.as_str()),
+                    Output::Mail { worker, mail } => {
+                        self.nodes[i].workers[usize::from(worker.0)].hear(&mail);
+                        self.nodes[i].exchange.reuse(mail);
+                    }
+                }
+            }
+            if !more {
+                break;
+            }
+        }
+    }
+
+    /// Both begin anew: nothing that is on its way arrives.
+    fn fresh(&mut self, i: usize, j: usize) {
+        for pair in [(i, j), (j, i)] {
+            self.pipes.remove(&pair);
+            self.linked.insert(pair);
+        }
+        for (from, to) in [(i, j), (j, i)] {
+            let other = self.nodes[from].identity.clone();
+            self.event(to, &Event::Fresh(other));
+        }
+    }
+
+    fn down(&mut self, i: usize, j: usize) {
+        if !self.linked.remove(&(i, j)) {
+            return;
+        }
+        self.pipes.remove(&(j, i));
+        let node = self.nodes[j].identity.clone();
+        if self.nodes[i].alive {
+            self.event(i, &Event::PeerDown { node, why: Down::Silent });
+        }
+    }
+
+    fn change(&mut self, i: usize) {
+        let node = &mut self.nodes[i];
+        let user = format!("user{}@localhost", self.rng.below(20));
+        let resource = format!("r{}n{i}", self.rng.below(3));
+        let mut mail = NodeMail::default();
+        let change = if self.rng.below(3) == 0 {
+            node.own.remove(&(user.clone(), resource.clone()));
+            Change::Remove { user: &user, resource: &resource }
+        } else {
+            let priority = self.rng.below(100) as i8;
+            node.own.insert((user.clone(), resource.clone()), priority);
+            let (user, resource) = (user.as_str(), resource.as_str());
+            let (carbons, sm, worker, bound) = (false, None, WorkerId(0), Hlc(1));
+            Change::Put(Record { user, resource, priority: Some(priority), carbons, sm, worker, bound })
+        };
+        mail.put(&NodeTold::Change { node: NodeId(0), change });
+        node.exchange.on_mail(&mut mail);
+        assert!(mail.is_empty());
+        if self.rng.below(2) == 0 {
+            self.turn(i);
+        }
+    }
+
+    fn deliver(&mut self, i: usize, j: usize) {
+        if let Some((kind, body)) = self.pipes.get_mut(&(i, j)).and_then(VecDeque::pop_front) {
+            let from = self.nodes[i].identity.name.clone();
+            self.event(j, &Event::Frame { from: &from, kind, body: &body });
+        }
+    }
+
+    fn act(&mut self) {
+        let (i, j) = (self.rng.below(NODES as u64) as usize, self.rng.below(NODES as u64) as usize);
+        match self.rng.below(40) {
+            0 if i != j && self.nodes[i].alive && self.nodes[j].alive => self.fresh(i, j),
+            1 if i != j => {
+                self.down(i, j);
+                self.down(j, i);
+            }
+            2 => {
+                // It dies; another life begins.
+                self.nodes[i].alive = false;
+                for other in (0..NODES).filter(|other| *other != i) {
+                    self.down(other, i);
+                    self.linked.remove(&(i, other));
+                    self.pipes.remove(&(i, other));
+                }
+                self.lives += 1;
+                self.nodes[i] = new_node(i, self.lives);
+            }
+            3 => {
+                let node = self.nodes[j].identity.name.clone();
+                self.event(i, &Event::Congested { node, is_congested: self.lives.is_multiple_of(2) });
+            }
+            4..20 => self.change(i),
+            _ => self.deliver(i, j),
+        }
+    }
+
+    /// Every worker knows all sessions of its users, wherever they are, and no others.
+    fn check(&mut self) {
+        for i in 0..NODES {
+            for j in (0..NODES).filter(|j| *j > i) {
+                if !self.linked.contains(&(i, j)) || !self.linked.contains(&(j, i)) {
+                    self.fresh(i, j);
+                }
+                for (a, b) in [(i, j), (j, i)] {
+                    let node = self.nodes[b].identity.name.clone();
+                    self.event(a, &Event::Congested { node, is_congested: false });
+                }
+            }
+        }
+        (0..NODES).for_each(|i| self.turn(i));
+        while let Some((i, j)) = self.pipes.iter().find(|(_, pipe)| !pipe.is_empty()).map(|(key, _)| *key) {
+            self.deliver(i, j);
+        }
+        for i in 0..NODES {
+            assert!(self.nodes[i].exchange.is_whole());
+            let workers = settings(self.nodes[i].workers.len() as u16);
+            let expected: BTreeSet<(String, String, String, i8)> = (0..NODES)
+                .filter(|j| *j != i)
+                .flat_map(|j| {
+                    let name = self.nodes[j].identity.name.as_str().to_owned();
+                    let own = self.nodes[j].own.clone();
+                    own.into_iter().map(move |((user, resource), p)| (name.clone(), user, resource, p))
+                })
+                .collect();
+            let mut found = BTreeSet::new();
+            for (w, worker) in self.nodes[i].workers.iter().enumerate() {
+                for user in (0..20).map(|u| format!("user{u}@localhost")) {
+                    for entry in worker.table.of(&user) {
+                        assert_eq!(usize::from(workers.home(&user).0), w, "a stranger's session");
+                        let name = worker.names[&entry.node].clone();
+                        let priority = entry.record.priority.expect("all have one");
+                        found.insert((name, user.clone(), entry.record.resource.to_owned(), priority));
+                    }
+                }
+            }
+            assert_eq!(found, expected, "node {i}");
+        }
+    }
+}
+
+#[test]
+fn every_worker_learns_where_its_users_are() {
+    run_seeds("EXCHANGE_SEEDS", "EXCHANGE_SEED", 200, |seed, _| {
+        let mut world = World::new(seed);
+        for _ in 0..3 {
+            for _ in 0..150 {
+                world.act();
+            }
+            world.check();
+        }
+    });
+}
+
+#[test]
+fn nonsense_is_told_and_changes_nothing() {
+    let mut world = World::new(1);
+    world.fresh(0, 1);
+    let from = world.nodes[1].identity.name.clone();
+    let exchange = &mut world.nodes[0].exchange;
+    for (kind, body) in
+        [(Kind::RegistryRecords, &b"\xff"[..]), (Kind::SessionAsk, b""), (Kind::RegistryReset, b"")]
+    {
+        exchange.on_event(&Event::Frame { from: &from, kind, body });
+        exchange.end_turn();
+        let output = exchange.poll_output();
+        assert!(matches!(&output, Some(Output::Fault { node, .. }) if *node == from), "{kind:?}: {output:?}");
+    }
+    // Of a node that is not met, nothing is read.
+    let stranger = world.nodes[2].identity.name.clone();
+    let exchange = &mut world.nodes[0].exchange;
+    exchange.on_event(&Event::Frame { from: &stranger, kind: Kind::RegistryRecords, body: b"\xff" });
+    exchange.end_turn();
+    assert!(exchange.poll_output().is_none());
+}
+
+#[test]
+fn a_life_that_begins_tells_all_sessions_again() {
+    let mut world = World::new(2);
+    world.change(0);
+    world.fresh(0, 1);
+    while world.pipes.values().any(|pipe| !pipe.is_empty()) {
+        world.deliver(0, 1);
+        world.deliver(1, 0);
+    }
+    let next = Identity { incarnation: Incarnation(5000), ..world.nodes[0].identity.clone() };
+    let other = world.nodes[1].identity.clone();
+    world.event(0, &Event::PeerDown { node: other, why: Down::Silent });
+    world.event(0, &Event::NewLife(next.clone()));
+    world.nodes[0].identity = next;
+    world.fresh(0, 1);
+    world.check();
+}
