@@ -49,16 +49,25 @@ pub struct Slots<T> {
     len: usize,
 }
 
-/// Where a value lives.
-pub(super) struct Place<T> {
-    generation: u32,
-    tenant: Tenant<T>,
+/// Where a value lives. It begins with a line of the processor's caches, and the value eight bytes later; so a large
+/// value can have what is wanted most in the line that is read for the generation anyway.
+#[repr(u32, align(64))]
+enum Place<T> {
+    Here {
+        generation: u32,
+        value: T,
+    },
+    /// Free; names the place to use after this one. A retired place is one that no free place names.
+    Free {
+        generation: u32,
+        next: Option<u32>,
+    },
 }
 
-enum Tenant<T> {
-    Here(T),
-    /// Free; holds the place to use after this one. A retired place is one that no free place names.
-    Gone(Option<u32>),
+/// The bytes that a value takes, for the table of sizes (`engine/sizes.rs`).
+#[cfg(test)]
+pub(crate) const fn place_size<T>() -> usize {
+    size_of::<Place<T>>()
 }
 
 impl<T> Slots<T> {
@@ -93,16 +102,17 @@ impl<T> Slots<T> {
         self.len += 1;
         if let Some(index) = self.free {
             let place = &mut self.places[index as usize];
-            let Tenant::Gone(next) = place.tenant else { panic!("the free list names an occupied place") };
-            place.generation += 1;
-            let key = Key { index, generation: place.generation };
-            place.tenant = Tenant::Here(make(key));
+            let Place::Free { generation, next } = *place else {
+                panic!("the free list names an occupied place")
+            };
+            let key = Key { index, generation: generation + 1 };
+            *place = Place::Here { generation: key.generation, value: make(key) };
             self.free = next;
             key
         } else {
             let index = u32::try_from(self.places.len()).expect("more than 2^32 values in one slab");
             let key = Key { index, generation: 1 };
-            self.places.push(Place { generation: 1, tenant: Tenant::Here(make(key)) });
+            self.places.push(Place::Here { generation: 1, value: make(key) });
             key
         }
     }
@@ -110,7 +120,7 @@ impl<T> Slots<T> {
     /// The value at `key`, unless it was removed.
     pub fn get(&self, key: Key) -> Option<&T> {
         match self.places.get(key.index as usize)? {
-            Place { generation, tenant: Tenant::Here(value) } if *generation == key.generation => Some(value),
+            Place::Here { generation, value } if *generation == key.generation => Some(value),
             _ => None,
         }
     }
@@ -118,7 +128,7 @@ impl<T> Slots<T> {
     /// The value at `key`, unless it was removed.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.places.get_mut(key.index as usize)? {
-            Place { generation, tenant: Tenant::Here(value) } if *generation == key.generation => Some(value),
+            Place::Here { generation, value } if *generation == key.generation => Some(value),
             _ => None,
         }
     }
@@ -133,9 +143,10 @@ impl<T> Slots<T> {
         self.get(key)?;
         let place = &mut self.places[key.index as usize];
         // A place whose generations are used up is retired: a wrapped counter would revive old keys.
-        let retired = place.generation == u32::MAX;
+        let retired = key.generation == u32::MAX;
         let next = if retired { None } else { self.free };
-        let Tenant::Here(value) = std::mem::replace(&mut place.tenant, Tenant::Gone(next)) else {
+        let free = Place::Free { generation: key.generation, next };
+        let Place::Here { value, .. } = std::mem::replace(place, free) else {
             panic!("a value that was just seen is gone")
         };
         if !retired {
@@ -147,38 +158,43 @@ impl<T> Slots<T> {
 
     /// All values with their keys, in the order of their indices.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.places.iter().enumerate().filter_map(|(index, place)| match &place.tenant {
-            Tenant::Here(value) => Some((Key { index: index as u32, generation: place.generation }, value)),
-            Tenant::Gone(_) => None,
+        self.places.iter().enumerate().filter_map(|(index, place)| match place {
+            Place::Here { generation, value } => {
+                Some((Key { index: index as u32, generation: *generation }, value))
+            }
+            Place::Free { .. } => None,
         })
     }
 
     /// All values with their keys, in the order of their indices.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
-        self.places.iter_mut().enumerate().filter_map(|(index, place)| match &mut place.tenant {
-            Tenant::Here(value) => Some((Key { index: index as u32, generation: place.generation }, value)),
-            Tenant::Gone(_) => None,
+        self.places.iter_mut().enumerate().filter_map(|(index, place)| match place {
+            Place::Here { generation, value } => {
+                Some((Key { index: index as u32, generation: *generation }, value))
+            }
+            Place::Free { .. } => None,
         })
     }
 
     /// The present tenant of a place, for the links inside one structure, which never outlive their target.
     pub(super) fn at(&self, index: u32) -> &T {
-        match &self.places[index as usize].tenant {
-            Tenant::Here(value) => value,
-            Tenant::Gone(_) => panic!("a link leads to a free place"),
+        match &self.places[index as usize] {
+            Place::Here { value, .. } => value,
+            Place::Free { .. } => panic!("a link leads to a free place"),
         }
     }
 
     /// The key of the present tenant of a place.
     pub(super) fn key_at(&self, index: u32) -> Key {
-        Key { index, generation: self.places[index as usize].generation }
+        let (Place::Here { generation, .. } | Place::Free { generation, .. }) = &self.places[index as usize];
+        Key { index, generation: *generation }
     }
 
     /// As [`Slots::at`].
     pub(super) fn at_mut(&mut self, index: u32) -> &mut T {
-        match &mut self.places[index as usize].tenant {
-            Tenant::Here(value) => value,
-            Tenant::Gone(_) => panic!("a link leads to a free place"),
+        match &mut self.places[index as usize] {
+            Place::Here { value, .. } => value,
+            Place::Free { .. } => panic!("a link leads to a free place"),
         }
     }
 }
@@ -231,7 +247,7 @@ mod tests {
         let first = slots.insert('a');
         let other = slots.insert('b');
         slots.remove(other);
-        slots.places[0].generation = u32::MAX;
+        slots.places[0] = Place::Here { generation: u32::MAX, value: 'a' };
         let last = Key { index: 0, generation: u32::MAX };
         assert_eq!(slots.remove(last), Some('a'));
         assert_eq!(slots.insert('c').index, 1);

@@ -68,7 +68,7 @@ struct Timer<K> {
 /// A timer of an engine, for the table of sizes (`engine/sizes.rs`).
 #[cfg(test)]
 pub(crate) const fn timer_size<K>() -> usize {
-    size_of::<super::slots::Place<Timer<K>>>()
+    super::slots::place_size::<Timer<K>>()
 }
 
 /// A list of timers, and a lower bound of their deadlines (exact unless one of them was cancelled).

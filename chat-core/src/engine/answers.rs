@@ -9,7 +9,7 @@ use crate::effect::{
 use crate::jid::{self, BareJid};
 use crate::session;
 use crate::stanza::{Condition, ErrorType, Kind, Stanza, StanzaError};
-use crate::user::{self, Parked, Record, SpoolState};
+use crate::user::{self, Parked, SpoolState};
 use crate::xml::{ScanLimits, StreamNs, scan};
 
 /// How soon a spool that could not be read is read again, if somebody is there to have it.
@@ -133,8 +133,7 @@ impl Engine {
     /// A user cannot be loaded: whoever waited is told to try later.
     pub(super) fn on_not_loaded(&mut self, id: UserId) {
         let Some(user) = self.users.remove(id) else { return };
-        let Record::Loading(waiting) = user.record else { return };
-        for parked in waiting {
+        for parked in user.parked {
             match parked {
                 Parked::Stanza(envelope) => {
                     self.refuse_stored(&envelope.stanza, StanzaError::wait());
@@ -226,7 +225,7 @@ impl Engine {
             && !matches!(error, StoreError::Full | StoreError::Overloaded)
         {
             user.spool.add();
-            user.spool.retry = Some(self.cx.now.mono + SPOOL_RETRY);
+            user.spool_retry = Some(self.cx.now.mono + SPOOL_RETRY);
             self.arm_user(id);
         }
     }
@@ -239,7 +238,7 @@ impl Engine {
             user.gone.remember_longer(self.cx.now.mono, *row);
         }
         // Not at once: reading them leads back here.
-        user.spool.retry = user.spool.retry.or(Some(self.cx.now.mono + DELETE_RETRY));
+        user.spool_retry = user.spool_retry.or(Some(self.cx.now.mono + DELETE_RETRY));
         self.arm_user(id);
     }
 
@@ -249,7 +248,7 @@ impl Engine {
             user.spool.reading = false;
             user.spool.waiting = true;
             user.spool.more = false;
-            user.spool.retry = Some(self.cx.now.mono + SPOOL_RETRY);
+            user.spool_retry = Some(self.cx.now.mono + SPOOL_RETRY);
             self.arm_user(id);
         }
     }

@@ -2,7 +2,6 @@
 
 use super::Engine;
 use crate::base::Limits;
-use crate::user::Record;
 
 impl Engine {
     /// Looks at every queue of the engine.
@@ -22,10 +21,8 @@ impl Engine {
             let (jid, limits) = (&user.jid, user.limits(settings));
             let one = one(limits);
             let loading_max = settings.limits.loading_stanzas_max as usize;
-            if let Record::Loading(waiting) = &user.record
-                && waiting.len() > loading_max + limits.resources_per_user_max as usize
-            {
-                return Err(format!("{} things wait for the record of {jid}", waiting.len()));
+            if user.parked.len() > loading_max + limits.resources_per_user_max as usize {
+                return Err(format!("{} things wait for the record of {jid}", user.parked.len()));
             }
             if user.changes.len() > loading_max {
                 return Err(format!("{jid} has {} changes waiting", user.changes.len()));
@@ -33,7 +30,7 @@ impl Engine {
             if user.resources.len() > usize::from(limits.resources_per_user_max) {
                 return Err(format!("{jid} has {} resources", user.resources.len()));
             }
-            for r in &user.resources {
+            for r in user.resources.iter() {
                 let Some(sm) = &r.sm else { continue };
                 let (unacked, bytes) = sm.unacked();
                 // A session without connection may have a quarter more (`Resource::is_overfull`).

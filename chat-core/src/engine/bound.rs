@@ -62,7 +62,23 @@ impl Engine {
     fn on_stanza(&mut self, conn: ConnId, seat: Seat, view: &StanzaView<'_>, lang: Option<&str>) {
         let Some(user) = self.users.get_mut(seat.user) else { return };
         let Some(index) = user.index(seat.resource) else { return };
-        let from = user.full_jid(index);
+        let mut sender = std::mem::take(&mut self.sender);
+        let from = user.full_jid_in(index, &mut sender);
+        self.on_stanza_from(conn, seat, index, view, from, lang);
+        self.sender = sender;
+    }
+
+    /// The same; `index` is that of the resource, and `from` its address.
+    fn on_stanza_from(
+        &mut self,
+        conn: ConnId,
+        seat: Seat,
+        index: usize,
+        view: &StanzaView<'_>,
+        from: JidRef<'_>,
+        lang: Option<&str>,
+    ) {
+        let Some(user) = self.users.get_mut(seat.user) else { return };
         let type_ = view.type_();
         let kind = match Kind::read(view.name(), type_.as_deref()) {
             None => {
@@ -87,12 +103,14 @@ impl Engine {
         });
         // RFC 6120 §8.1.2.1: a client may say who it is, but only the truth.
         #[cfg(feature = "sim")]
-        let from = match view.from().and_then(|f| jid::Jid::parse(&f).ok()) {
-            Some(claimed) if self.cx.settings.has(crate::effect::Plant::TrustFrom) => claimed,
-            _ => from,
+        let trusted = match self.cx.settings.has(crate::effect::Plant::TrustFrom) {
+            true => view.from().and_then(|f| jid::Jid::parse(&f).ok()),
+            false => None,
         };
+        #[cfg(feature = "sim")]
+        let from = trusted.as_ref().map_or(from, |claimed| claimed.as_ref());
         if let Some(claimed) = view.from()
-            && !is_sender(&claimed, from.as_ref())
+            && !is_sender(&claimed, from)
         {
             let text = "'from' is neither your full nor your bare JID";
             return self.fail(conn, &StreamError::new(StreamCondition::InvalidFrom, text));
@@ -116,7 +134,7 @@ impl Engine {
             self.refuse_own(seat, kind, view, to_text.as_deref(), Condition::BadRequest.into());
             return self.cx.settled(settle.map(|s| s.1));
         };
-        let stanza = Stanza { view, kind, from: from.as_ref(), to };
+        let stanza = Stanza { view, kind, from, to };
         self.on_client_stanza(seat, &stanza, lang, settle);
     }
 

@@ -106,10 +106,12 @@ impl Engine {
             return self.evict_if_nobody(id);
         };
         let Some(user) = self.users.get_mut(id) else { return };
-        if let Record::Loading(_) = user.record {
+        if user.record == Record::Loading {
             return self.park(id, stanza, meta);
         }
-        user.needed = self.cx.now.mono;
+        if user.resources.is_empty() {
+            user.needed = self.cx.now.mono;
+        }
         let mut at = Handle { cx: &mut self.cx, user, resource: None };
         match self.host.on_inbound(stanza, &mut at) {
             Flow::Go => {}
@@ -128,7 +130,7 @@ impl Engine {
         let Some(to) = stanza.to else { return };
         let mut views = [ResourceView { available: false, priority: 0 }; 64];
         let n = user.resources.len().min(views.len());
-        for (view, r) in views.iter_mut().zip(&user.resources) {
+        for (view, r) in views.iter_mut().zip(user.resources.iter()) {
             *view = ResourceView { available: r.presence.is_some(), priority: r.priority };
         }
         let keep = is_worth_keeping(stanza.view);
@@ -140,7 +142,7 @@ impl Engine {
         let target = match to.resource() {
             _ if !user.exists && user.resources.is_empty() => Target::NoSuchUser,
             None => Target::Bare,
-            Some(_) => Target::Full(user.resources.iter().position(|r| r.jid == to)),
+            Some(_) => Target::Full(user.resources.iter().position(|r| Some(r.name()) == to.resource())),
         };
         let decision = decide(what, target, &views[..n]);
         // While rows of the spool are on their way, to it or from it, what comes now stands behind them.
@@ -249,7 +251,9 @@ impl Engine {
         }
         self.stanza = bytes;
         self.close_overfull(id);
-        self.arm_user(id);
+        if flight.is_some() || awaited {
+            self.arm_user(id);
+        }
     }
 
     /// The extensions hear who got a message. What came late is told to be late (XEP-0203) in copies, too: `late` is what
@@ -371,9 +375,10 @@ impl Engine {
     pub(super) fn park(&mut self, id: UserId, stanza: &Stanza<'_>, meta: Meta<'_>) {
         let Some(user) = self.users.get_mut(id) else { return };
         let Some(to) = stanza.to else { return };
-        let Record::Loading(waiting) = &mut user.record else {
+        if user.record == Record::Ready {
             return self.deliver(stanza, meta);
-        };
+        }
+        let waiting = &mut user.parked;
         let limits = &self.cx.settings.limits;
         let bytes: usize = waiting.iter().map(Parked::bytes).sum();
         if waiting.len() >= limits.loading_stanzas_max as usize

@@ -1,5 +1,7 @@
 //! How a client gets a resource (RFC 6120 §7).
 
+use smol_str::SmolStr;
+
 use super::Engine;
 use crate::base::{ConnId, Limits, UserId};
 use crate::effect::{Event, StoreOp, Wait};
@@ -22,9 +24,10 @@ impl Engine {
             None => self.load(bare.as_ref(), domain),
         };
         let Some(user) = self.users.get_mut(id) else { return };
-        let Record::Loading(waiting) = &mut user.record else {
+        if user.record == Record::Ready {
             return self.bind_now(id, conn, &request);
-        };
+        }
+        let waiting = &mut user.parked;
         // More than will get one need not wait; nor do those whose connection is gone meanwhile.
         let limit = resources_max(self.cx.settings.limits_of(domain));
         let sessions = &mut self.sessions;
@@ -52,13 +55,13 @@ impl Engine {
         session.holds.answer = false;
         let peer = session.peer;
         self.released.push(conn);
-        let name = match &request.resource {
+        let name: SmolStr = match &request.resource {
             Some(name) => name.as_str().into(),
             None => self.cx.rng.token(),
         };
         let Some(user) = self.users.get_mut(id) else { return };
         let jid = user.jid.join(&name);
-        let same = user.resources.iter().position(|r| r.jid == jid);
+        let same = user.resources.iter().position(|r| r.name() == name);
         let limit = resources_max(user.limits(&self.cx.settings));
         if same.is_none() && user.resources.len() >= limit {
             session.phase = Phase::Ready;
@@ -67,7 +70,7 @@ impl Engine {
         if let Some(index) = same {
             // §7.7.2.2: the newer session wins, as users expect whose old connection is dead without knowing it.
             let old = &user.resources[index];
-            let (seat, old_conn) = (Seat { user: id, resource: old.id }, old.conn.or(old.resuming));
+            let (seat, old_conn) = (Seat { user: id, resource: old.id }, old.conn.or(old.resuming()));
             let error = StreamError::new(StreamCondition::Conflict, "another client took this resource");
             match old_conn.filter(|c| self.sessions.get_mut(*c).is_some_and(|s| s.seat().is_some())) {
                 Some(old) => self.fail(old, &error),
@@ -76,9 +79,7 @@ impl Engine {
         }
         let Some(user) = self.users.get_mut(id) else { return };
         let rid = self.cx.next_resource();
-        // Most users have one client: room for more would be most of what a user costs.
-        user.resources.reserve_exact(1);
-        user.resources.push(Resource::new(rid, jid.clone(), conn));
+        user.resources.push(Resource::new(rid, name, conn));
         user.needed = self.cx.now.mono;
         let bare = user.jid.clone();
         // Whose credentials are kept elsewhere exists from the first login on.

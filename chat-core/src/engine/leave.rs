@@ -7,7 +7,7 @@ use crate::effect::{Deadline, Event, Promise, SettleTo, StoreOp, Wait};
 use crate::jid::{self, BareJid};
 use crate::session::Seat;
 use crate::stanza::{Condition, IqType, Kind, Stanza};
-use crate::user::{Record, SpoolState, presence};
+use crate::user::{Detached, Record, SpoolState, presence};
 use crate::xml::{ScanLimits, StreamNs, scan};
 
 /// A message that was given to nobody in the end.
@@ -33,7 +33,7 @@ impl Engine {
         }
         let resource = &mut user.resources[index];
         resource.conn = None;
-        resource.detached = Some(self.cx.now.mono);
+        resource.detached = Some(Box::new(Detached { since: self.cx.now.mono, resuming: None }));
         let jid = user.full_jid(index);
         self.cx.event(Event::Detached { jid });
         self.orphans(seat.user, orphans_of(unwritten));
@@ -94,11 +94,11 @@ impl Engine {
                 }
             }
         }
-        if let Some(conn) = resource.resuming.take() {
+        if let Some(conn) = resource.resuming() {
             self.sm_gone(conn);
         }
         if let Some(user) = self.users.get_mut(seat.user) {
-            presence::on_gone(user, &resource, None, &mut self.cx);
+            presence::on_gone(user, &resource, &jid, None, &mut self.cx);
         }
         self.cx.event(Event::Unbound { jid });
         self.end_had(seat.user, had);
@@ -219,7 +219,7 @@ impl Engine {
     fn redeliver(&mut self, id: UserId, stanza: &Stanza<'_>, meta: Meta<'_>) {
         let bare = stanza.to.map(|t| t.bare());
         let stanza = Stanza { to: bare, ..*stanza };
-        if let Some(Record::Loading(_)) = self.users.get_mut(id).map(|u| &u.record) {
+        if self.users.get_mut(id).is_some_and(|u| u.record == Record::Loading) {
             return self.park(id, &stanza, meta);
         }
         if self.stopping {
@@ -233,17 +233,16 @@ impl Engine {
         let now = self.cx.now.mono;
         let Some(user) = self.users.get_mut(id) else { return };
         user.timer = None;
-        if user.spool.is_at_rest() {
+        if user.spool_at_rest() {
             user.gone.expire(now);
         }
         let over: Vec<Seat> = user
             .resources
             .iter()
             .filter(|r| {
-                r.detached
-                    .is_some_and(|at| at + r.sm.as_ref().map_or_else(Default::default, |s| s.max) <= now)
+                let max = r.sm.as_ref().map_or_else(Default::default, |sm| sm.max);
+                r.detached.as_ref().is_some_and(|d| d.resuming.is_none() && d.since + max <= now)
             })
-            .filter(|r| r.resuming.is_none())
             .map(|r| Seat { user: id, resource: r.id })
             .collect();
         for seat in over {
@@ -251,7 +250,7 @@ impl Engine {
         }
         self.spool_due(id);
         if let Some(user) = self.users.get_mut(id)
-            && user.spool.retry.take_if(|at| *at <= now).is_some()
+            && user.spool_retry.take_if(|at| *at <= now).is_some()
         {
             user.spool.add();
             self.spool_begin(id);
@@ -300,15 +299,17 @@ impl Engine {
         if let Some((at, ..)) = user.promised.front() {
             earlier(*at, "spool");
         }
-        if let Some(at) = user.spool.retry {
+        if let Some(at) = user.spool_retry {
             earlier(at, "spool again");
         }
-        if let Some(at) = user.gone.expires().filter(|_| user.spool.is_at_rest()) {
+        if let Some(at) = user.gone.expires().filter(|_| user.spool_at_rest()) {
             earlier(at, "recent messages");
         }
-        for r in &user.resources {
-            if let (Some(since), Some(sm), None) = (r.detached, &r.sm, r.resuming) {
-                earlier(since + sm.max, "resume");
+        for r in user.resources.iter() {
+            if let (Some(detached), Some(sm)) = (&r.detached, &r.sm)
+                && detached.resuming.is_none()
+            {
+                earlier(detached.since + sm.max, "resume");
             }
         }
         if user.is_unneeded() {
@@ -333,7 +334,7 @@ impl crate::user::User {
             && self.promised.is_empty()
             && self.changes.is_empty()
             && self.spool.writing == 0
-            && matches!(self.record, Record::Ready)
+            && self.record == Record::Ready
     }
 }
 

@@ -63,6 +63,8 @@ pub struct Engine {
     frame: Vec<u8>,
     /// Where stanzas are written before they go to several places.
     stanza: Vec<u8>,
+    /// The address of the client whose stanza is looked at.
+    sender: String,
     /// Memory of queues that no user needs at present.
     user_pools: UserPools,
     /// What a client has just acknowledged, while it is looked at.
@@ -97,6 +99,7 @@ impl Engine {
             acks: Vec::new(),
             frame: Vec::new(),
             stanza: Vec::new(),
+            sender: String::new(),
             user_pools: UserPools::default(),
             acked: Vec::new(),
             written: Vec::new(),

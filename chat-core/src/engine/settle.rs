@@ -33,7 +33,7 @@ impl Engine {
                 self.acks.push(ack);
             }
         }
-        if stanzas == 0 && resource.resuming.is_some() {
+        if stanzas == 0 && resource.resuming().is_some() {
             self.resume_now(settle.user, settle.resource);
         }
     }

@@ -6,6 +6,7 @@ use crate::effect::{Event, ResourceId};
 use crate::session::{self, Phase, Seat, Sm};
 use crate::stanza::ns;
 use crate::stream::{StreamCondition, StreamError};
+use crate::user::Detached;
 use crate::xml::StanzaView;
 
 impl Engine {
@@ -116,8 +117,9 @@ impl Engine {
             return self.fail(conn, &too_high_error(too_high));
         }
         // §5: the old stream, if there still is one, ends; its session goes on here.
-        let old = [resource.conn.take(), resource.resuming.replace(conn)];
-        resource.detached.get_or_insert(self.cx.now.mono);
+        let since = self.cx.now.mono;
+        let detached = resource.detached.get_or_insert_with(|| Box::new(Detached { since, resuming: None }));
+        let old = [resource.conn.take(), detached.resuming.replace(conn)];
         let settled = sm.unsettled().0 == 0;
         for old in old.into_iter().flatten() {
             self.close_replaced(old);
@@ -147,8 +149,9 @@ impl Engine {
         let Some(identity) = self.sessions.get_mut(conn).and_then(|s| s.identity.as_ref()) else { return };
         let Some(id) = self.users.find(identity.user.as_str()) else { return };
         let Some(user) = self.users.get_mut(id) else { return };
-        if let Some(resource) = user.resources.iter_mut().find(|r| r.resuming == Some(conn)) {
-            resource.resuming = None;
+        let detached = user.resources.iter_mut().filter_map(|r| r.detached.as_mut());
+        if let Some(detached) = detached.into_iter().find(|d| d.resuming == Some(conn)) {
+            detached.resuming = None;
             self.arm_user(id);
         }
     }
@@ -159,7 +162,8 @@ impl Engine {
         let Some(index) = user.index(rid) else { return };
         let jid = user.full_jid(index);
         let resource = &mut user.resources[index];
-        let (Some(conn), Some(sm)) = (resource.resuming.take(), &mut resource.sm) else { return };
+        let resuming = resource.detached.as_mut().and_then(|d| d.resuming.take());
+        let (Some(conn), Some(sm)) = (resuming, &mut resource.sm) else { return };
         let Some(session) = self.sessions.get_mut(conn).filter(|s| matches!(s.phase, Phase::Entering)) else {
             // The new connection broke meanwhile: the session waits for another.
             return self.arm_user(id);

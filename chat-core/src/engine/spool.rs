@@ -23,9 +23,9 @@ impl Engine {
         let somebody = user.resources.iter().any(|r| r.presence.is_some() && r.priority >= 0);
         if ready && somebody && user.spool.waiting && !user.spool.reading {
             user.spool.reading = true;
-            user.spool.retry = None;
+            user.spool_retry = None;
             user.spool.asked = false;
-            user.spool.after = SpoolSeq(i64::MIN);
+            user.spool_after = SpoolSeq(i64::MIN);
             self.spool_next(id);
         }
     }
@@ -52,7 +52,7 @@ impl Engine {
             return;
         }
         user.spool.asked = true;
-        let op = StoreOp::SpoolRead { user: user.jid.clone(), after: user.spool.after, rows_max, bytes_max };
+        let op = StoreOp::SpoolRead { user: user.jid.clone(), after: user.spool_after, rows_max, bytes_max };
         self.cx.store(op, Wait::Rows(id));
     }
 
@@ -65,7 +65,7 @@ impl Engine {
             user.spool.waiting = std::mem::take(&mut user.spool.more);
             return self.spool_begin(id);
         };
-        user.spool.after = *last;
+        user.spool_after = *last;
         #[cfg(feature = "sim")]
         let rows = match self.cx.settings.has(crate::effect::Plant::SwapRows) {
             true => rows.into_iter().rev().collect(),

@@ -110,11 +110,23 @@ impl BareJid {
 
     /// This address with a resource that is prepared already, as that of a bound session is.
     pub fn join(&self, prepared: &str) -> Jid {
-        let mut text = SmolStrBuilder::new();
+        let mut text = SmolStrBuilder::with_capacity(self.0.len() + 1 + prepared.len());
         text.push_str(&self.0);
         text.push('/');
         text.push_str(prepared);
         Jid(text.finish())
+    }
+
+    /// The same in a buffer, whose text it replaces: for who needs it for a moment.
+    pub fn join_in<'t>(&self, prepared: &str, text: &'t mut String) -> JidRef<'t> {
+        let bare = self.as_str();
+        text.clear();
+        text.reserve(bare.len() + 1 + prepared.len());
+        text.push_str(bare);
+        text.push('/');
+        text.push_str(prepared);
+        let at = memchr::memchr(b'@', bare.as_bytes()).unwrap_or(0);
+        JidRef::of_prepared_parts(text, at, bare.len())
     }
 
     /// The borrowed form, with the separators found.

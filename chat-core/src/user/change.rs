@@ -102,7 +102,8 @@ pub fn enqueue(user: &mut User, change: Change, cx: &mut Cx) {
 /// The store has answered what was asked with [`Wait::Change`]; an engine that no longer waits for the answer gives
 /// an error in its place.
 pub fn on_stored(user: &mut User, result: StoreResult, cx: &mut Cx) {
-    let Some(Underway { next, reloaded }) = user.underway.take() else { return };
+    let Some(underway) = user.underway.take() else { return };
+    let Underway { next, reloaded } = *underway;
     match (next, result) {
         (Next::Reload, Ok(StoreDone::User(loaded))) if reload(user, &loaded, cx) => run(user, true, cx),
         (next @ (Next::Roster(_) | Next::Blocked(_)), Ok(_)) => {
@@ -113,7 +114,7 @@ pub fn on_stored(user: &mut User, result: StoreResult, cx: &mut Cx) {
         }
         (Next::Roster(_) | Next::Blocked(_), Err(StoreError::Conflict)) if !reloaded => {
             cx.store(StoreOp::LoadUser { user: user.jid.clone() }, Wait::Change(user.id));
-            user.underway = Some(Underway { next: Next::Reload, reloaded: true });
+            user.underway = Some(Box::new(Underway { next: Next::Reload, reloaded: true }));
         }
         _ => {
             if let Some(change) = user.changes.pop_front() {
@@ -131,7 +132,7 @@ fn run(user: &mut User, mut reloaded: bool, cx: &mut Cx) {
             Ok(Some(next)) if !user.ephemeral => {
                 let op = operation(user, &next);
                 cx.store(op, Wait::Change(user.id));
-                user.underway = Some(Underway { next, reloaded });
+                user.underway = Some(Box::new(Underway { next, reloaded }));
                 return;
             }
             planned => {

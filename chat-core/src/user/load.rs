@@ -1,10 +1,9 @@
 //! What the store knows of a user becomes the user in memory.
 
-use std::collections::VecDeque;
-
 use super::blocked::Blocked;
 use super::roster::{Roster, RosterError};
 use super::user_record::{Parked, Record, User};
+use crate::base::RareQueue;
 use crate::effect::Loaded;
 
 /// Why a record cannot be used. Nothing has changed; what waits for the user is refused by the caller.
@@ -19,16 +18,14 @@ pub enum LoadError {
 }
 
 /// The user is here: its record is ready from now on. Returns what waited for it, in order.
-pub fn ready(user: &mut User, loaded: &Loaded) -> Result<VecDeque<Parked>, LoadError> {
+pub fn ready(user: &mut User, loaded: &Loaded) -> Result<RareQueue<Parked>, LoadError> {
     let (roster, blocked) = decode(loaded)?;
     user.exists = loaded.exists;
     user.roster = roster;
     user.blocked = blocked;
     user.spool.waiting = loaded.spooled > 0;
-    match std::mem::replace(&mut user.record, Record::Ready) {
-        Record::Loading(parked) => Ok(parked),
-        Record::Ready => Ok(VecDeque::new()),
-    }
+    user.record = Record::Ready;
+    Ok(std::mem::take(&mut user.parked))
 }
 
 /// The roster and the block list of a record.
@@ -54,7 +51,7 @@ mod tests {
         let parked = ready(&mut user, &Loaded { exists: true, ..Loaded::default() }).unwrap();
         assert!(parked.is_empty() && user.exists && user.roster.is_empty() && !user.spool.waiting);
         assert_eq!((user.roster.version(), user.blocked.version()), (0, 0));
-        assert!(matches!(user.record, Record::Ready));
+        assert_eq!(user.record, Record::Ready);
     }
 
     #[test]
@@ -81,6 +78,6 @@ mod tests {
         assert_eq!(ready(&mut user, &roster).unwrap_err(), LoadError::Roster(RosterError::Damaged));
         let blocked = Loaded { exists: true, blocked: (1, b"a@@b\n"[..].into()), ..Loaded::default() };
         assert_eq!(ready(&mut user, &blocked).unwrap_err(), LoadError::Blocked);
-        assert!(!user.exists && matches!(user.record, Record::Loading(_)));
+        assert!(!user.exists && user.record == Record::Loading);
     }
 }

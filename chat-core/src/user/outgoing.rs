@@ -10,7 +10,7 @@ use crate::effect::{Cx, Envelope, Fate};
 use crate::jid::Jid;
 use crate::stanza::{Condition, Head, Kind, PresenceType, Stanza, StanzaError, write_error};
 use crate::xml::escape::escape_text;
-use crate::xml::write::{self, forwarded, put_attr};
+use crate::xml::write::{self, forwarded, put_attr, put_attr_of};
 use crate::xml::{ScanLimits, Sink, Stamp, StreamNs, scan};
 
 /// The stanza with these addresses and whatever else it has. Without `to` it can be shared by many receivers. `lang`
@@ -77,10 +77,11 @@ pub(super) fn push(user: &mut User, cx: &mut Cx, payload: &[u8], wants: fn(&Reso
         return;
     }
     let id = cx.rng.token();
-    for resource in user.resources.iter_mut().filter(|r| wants(r)) {
+    let User { resources, jid, .. } = user;
+    for resource in resources.iter_mut().filter(|r| wants(r)) {
         let mut out = b"<iq type='set'".to_vec();
         put_attr(&mut out, "id", &id);
-        put_attr(&mut out, "to", resource.jid.as_str());
+        put_attr_of(&mut out, "to", &[jid.as_str(), "/", resource.name()]);
         out.put(b">");
         out.put(payload);
         out.put(b"</iq>");

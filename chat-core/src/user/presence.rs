@@ -16,6 +16,7 @@ use super::change;
 use super::outgoing::{post, presence, readdressed, refuse_presence, stamped, to_available};
 use super::resource::{Resource, Urgency};
 use super::user_record::{Change, User};
+use crate::base::RareQueue;
 use crate::effect::{Cx, ResourceId};
 use crate::jid::{BareJid, Jid, JidRef};
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
@@ -129,7 +130,7 @@ pub fn on_directed(
                         cx,
                     );
                 }
-                directed.push(to.to_owned());
+                directed.push_back(to.to_owned());
             }
         }
         Kind::Presence(PresenceType::Unavailable) => directed.retain(|d| *d != to),
@@ -140,12 +141,11 @@ pub fn on_directed(
     post(cx, from, to.to_owned(), &bytes);
 }
 
-/// The session of a resource is over, and the resource is no longer among the user's (§4.5.2): whoever saw it learns
-/// that it is gone.
-pub fn on_gone(user: &mut User, resource: &Resource, status: Option<&str>, cx: &mut Cx) {
-    let from = resource.jid.clone();
+/// The session of a resource is over, whose address was `from`, and the resource is no longer among the user's (§4.5.2):
+/// whoever saw it learns that it is gone.
+pub fn on_gone(user: &mut User, resource: &Resource, from: &Jid, status: Option<&str>, cx: &mut Cx) {
     let bytes = presence(PresenceType::Unavailable, from.as_str(), None, status);
-    leave(user, cx, &from, &bytes, resource.presence.is_some(), &resource.directed);
+    leave(user, cx, from, &bytes, resource.presence.is_some(), &resource.directed);
 }
 
 /// Presence arrives for the user, `to` being its address: available, unavailable and errors go to all available
@@ -229,12 +229,19 @@ fn may_see(user: &User, jid: JidRef<'_>) -> bool {
 
 /// `unavailable` for everybody who saw the resource. Who is both a subscriber and a receiver of directed presence gets
 /// one of them.
-fn leave(user: &mut User, cx: &mut Cx, from: &Jid, bytes: &Arc<[u8]>, was_available: bool, directed: &[Jid]) {
+fn leave(
+    user: &mut User,
+    cx: &mut Cx,
+    from: &Jid,
+    bytes: &Arc<[u8]>,
+    was_available: bool,
+    directed: &RareQueue<Jid>,
+) {
     if was_available {
         broadcast(user, cx, from, bytes);
         to_own(user, cx, from, bytes);
     }
-    for to in directed {
+    for to in directed.iter() {
         if !(was_available && may_see(user, to.as_ref())) {
             post(cx, from.clone(), to.clone(), bytes);
         }
@@ -255,9 +262,10 @@ fn broadcast(user: &User, cx: &mut Cx, from: &Jid, bytes: &Arc<[u8]>) {
 
 /// To the user's own available resources.
 fn to_own(user: &mut User, cx: &mut Cx, from: &Jid, bytes: &[u8]) {
+    let mut to = String::new();
     for index in 0..user.resources.len() {
         if user.resources[index].presence.is_some()
-            && let Some(copy) = readdressed(bytes, user.full_jid(index).as_str())
+            && let Some(copy) = readdressed(bytes, user.full_jid_in(index, &mut to).as_str())
         {
             user.resources[index].send(cx, &copy, None, Urgency::CanWait(from.as_str()));
         }
@@ -279,9 +287,10 @@ fn probe(user: &User, cx: &mut Cx, from: &Jid) {
 /// What waits for a resource that has become available: the presence of the user's others, and subscription requests
 /// that are not answered (§3.1.3).
 fn greet(user: &mut User, index: usize, cx: &mut Cx) {
-    let me = user.full_jid(index);
-    for other in 0..user.resources.len() {
-        let copy = user.resources[other].presence.as_ref().filter(|_| other != index);
+    let mut me = String::new();
+    for other in (0..user.resources.len()).filter(|other| *other != index) {
+        let me = user.full_jid_in(index, &mut me);
+        let copy = user.resources[other].presence.as_ref();
         if let Some(copy) = copy.and_then(|bytes| readdressed(bytes, me.as_str())) {
             let from = user.full_jid(other);
             user.resources[index].send(cx, &copy, None, Urgency::CanWait(from.as_str()));

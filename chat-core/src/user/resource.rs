@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::held::Held;
-use crate::base::{ConnId, Mono};
+use crate::base::{ConnId, Mono, RareQueue};
 use crate::effect::{Cx, FlightId, ResourceId, Settings};
 use crate::jid::Jid;
 use crate::session::Sm;
@@ -17,22 +19,25 @@ pub enum Urgency<'a> {
     CanWait(&'a str),
 }
 
-/// One resource.
+/// What there is of a resource without connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detached {
+    /// Since when.
+    pub since: Mono,
+    /// The connection that will go on with this session once everything it has sent is settled (XEP-0198 §5).
+    pub resuming: Option<ConnId>,
+}
+
+/// One resource. Fields are in the order of memory: what each message touches comes first, up to whether there is
+/// presence (see [`User`](super::User)).
 #[derive(Debug)]
+#[repr(C)]
 pub struct Resource {
     /// Told apart from every other that ever had this name.
     pub id: ResourceId,
-    /// Its full JID. Whole, because every stanza of its client is stamped with it.
-    pub jid: Jid,
     /// The connection; `None` while the session waits to be resumed.
     pub conn: Option<ConnId>,
-    /// Since when there is no connection.
-    pub detached: Option<Mono>,
-    /// The connection that will go on with this session once everything it has sent is settled (XEP-0198 §5).
-    pub resuming: Option<ConnId>,
-    /// The last available presence it broadcast, `from` stamped, without `to`; `None` if it is not available.
-    pub presence: Option<Arc<[u8]>>,
-    /// The priority in it (RFC 6121 §4.7.2.3).
+    /// The priority in its presence (RFC 6121 §4.7.2.3).
     pub priority: i8,
     /// It asked for the roster and gets pushes (RFC 6121 §2.2).
     pub interested: bool,
@@ -40,37 +45,47 @@ pub struct Resource {
     pub wants_blocked: bool,
     /// It gets copies (XEP-0280).
     pub carbons: bool,
-    /// Whom it sent directed presence (RFC 6121 §4.6.3).
-    pub directed: Vec<Jid>,
+    /// The resourcepart. What comes before it is the user's address, which whoever looks at a resource has at hand.
+    name: SmolStr,
     /// Stream management, once enabled.
     pub sm: Option<Box<Sm>>,
     /// What it does not need now; `None` while the client is active (XEP-0352).
     pub held: Option<Box<Held>>,
+    /// The last available presence it broadcast, `from` stamped, without `to`; `None` if it is not available.
+    pub presence: Option<Arc<[u8]>>,
+    /// Whom it sent directed presence (RFC 6121 §4.6.3).
+    pub directed: RareQueue<Jid>,
+    /// Since when there is no connection, if there is none.
+    pub detached: Option<Box<Detached>>,
 }
 
 impl Resource {
-    /// A resource that was just bound.
-    pub fn new(id: ResourceId, jid: Jid, conn: ConnId) -> Self {
+    /// A resource of this prepared name that was just bound.
+    pub fn new(id: ResourceId, name: SmolStr, conn: ConnId) -> Self {
         Resource {
             id,
-            jid,
             conn: Some(conn),
-            detached: None,
-            resuming: None,
-            presence: None,
             priority: 0,
             interested: false,
             wants_blocked: false,
             carbons: false,
-            directed: Vec::new(),
+            name,
             sm: None,
             held: None,
+            presence: None,
+            directed: RareQueue::new(),
+            detached: None,
         }
+    }
+
+    /// The connection that will go on with this session.
+    pub fn resuming(&self) -> Option<ConnId> {
+        self.detached.as_ref()?.resuming
     }
 
     /// The resourcepart.
     pub fn name(&self) -> &str {
-        self.jid.resource().unwrap_or_default()
+        &self.name
     }
 
     /// Sends a stanza to the client: into the outbox, and into the queue of what it has not acknowledged. Without a

@@ -55,7 +55,7 @@ impl Kit {
         let mut user = loading(jid);
         user.domain = self.cx.settings.domain_index(user.jid.domain()).unwrap_or_default();
         load::ready(&mut user, &Loaded { exists: true, ..Loaded::default() }).unwrap();
-        assert!(matches!(user.record, Record::Ready));
+        assert_eq!(user.record, Record::Ready);
         user
     }
 
@@ -64,7 +64,7 @@ impl Kit {
         let conn = ConnId(Key { index: self.conns, generation: 1 });
         self.conns += 1;
         self.cx.wires.open(conn);
-        user.resources.push(Resource::new(self.cx.next_resource(), user.jid.join(name), conn));
+        user.resources.push(Resource::new(self.cx.next_resource(), name.into(), conn));
     }
 
     /// The client of this resource sends a presence stanza.

@@ -56,7 +56,7 @@ impl Bench {
         let conn = ConnId(Key { index: self.user.resources.len() as u32, generation: 1 });
         self.cx.wires.open(conn);
         let id = self.cx.next_resource();
-        self.user.resources.push(Resource::new(id, self.user.jid.join(name), conn));
+        self.user.resources.push(Resource::new(id, name.into(), conn));
         id
     }
 

@@ -16,7 +16,7 @@ use crate::jid::JidRef;
 use crate::route::decision::Resources;
 use crate::stanza::{Condition, Kind, MessageType, Stanza, ns};
 use crate::user::{Resource, Urgency, User};
-use crate::xml::write::put_attr;
+use crate::xml::write::{put_attr, put_attr_of};
 use crate::xml::{Element, Head, Sink, Stamp, StanzaView, forward};
 
 #[cfg(test)]
@@ -82,6 +82,9 @@ impl Extension for Carbons {
         let (Kind::Message(kind), Some(user), Some(got)) = (stanza.kind, at.user.as_deref_mut(), to) else {
             return;
         };
+        if !user.resources.iter().any(|r| r.carbons) {
+            return;
+        }
         // To oneself: not back to the resource that sent it.
         let own = (user.jid == stanza.from.bare()).then(|| stanza.from.resource()).flatten();
         let lacks = |i: usize, r: &Resource| !got.contains(i) && Some(r.name()) != own;
@@ -144,7 +147,7 @@ fn copy(
         out.truncate(tail);
         out.extend_from_slice(b"<message");
         put_attr(&mut out, "from", jid.as_str());
-        put_attr(&mut out, "to", resource.jid.as_str());
+        put_attr_of(&mut out, "to", &[jid.as_str(), "/", resource.name()]);
         out.extend_from_within(..tail);
         resource.send(cx, &out[tail..], None, Urgency::Now);
     }

@@ -21,10 +21,17 @@ impl Sink for Vec<u8> {
 
 /// Writes ` name='value'`, the value escaped.
 pub fn put_attr(out: &mut dyn Sink, name: &str, value: &str) {
+    put_attr_of(out, name, &[value]);
+}
+
+/// The same for a value in parts.
+pub fn put_attr_of(out: &mut dyn Sink, name: &str, value: &[&str]) {
     out.put(b" ");
     out.put(name.as_bytes());
     out.put(b"='");
-    escape_attr(out, value);
+    for part in value {
+        escape_attr(out, part);
+    }
     out.put(b"'");
 }
 

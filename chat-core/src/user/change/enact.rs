@@ -167,11 +167,12 @@ fn forget_directed(user: &mut User, after: &Blocked, cx: &mut Cx) {
     for index in 0..user.resources.len() {
         let from = user.full_jid(index);
         let directed = &mut user.resources[index].directed;
-        let gone: Vec<Jid> =
-            directed.extract_if(.., |jid| after.blocks(jid.as_ref()) && own != jid.bare()).collect();
+        let stays = |jid: &Jid| !after.blocks(jid.as_ref()) || own == jid.bare();
+        let gone: Vec<Jid> = directed.iter().filter(|jid| !stays(jid)).cloned().collect();
         if gone.is_empty() {
             continue;
         }
+        directed.retain(stays);
         let bytes = presence(PresenceType::Unavailable, from.as_str(), None, None);
         for to in gone {
             post(cx, from.clone(), to, &bytes);

@@ -189,8 +189,8 @@ fn a_resource_that_is_gone_is_unavailable() {
     kit.presence(&mut juliet, "balcony", "<presence to='nurse@example.com/kitchen'/>");
     kit.posted();
     kit.read(&juliet, "chamber");
-    let gone = juliet.resources.remove(0);
-    on_gone(&mut juliet, &gone, Some("<lost>"), &mut kit.cx);
+    let (from, gone) = (juliet.full_jid(0), juliet.resources.remove(0));
+    on_gone(&mut juliet, &gone, &from, Some("<lost>"), &mut kit.cx);
     let sent = "<presence type='unavailable' from='juliet@example.com/balcony'><status>&lt;lost&gt;</status></presence>";
     assert_eq!(
         kit.posted(),
@@ -216,8 +216,8 @@ fn directed_presence_without_broadcast() {
             "romeo@example.net/orchard: <presence to='romeo@example.net/orchard' from='juliet@example.com/balcony' id='d'/>"
         ]
     );
-    let gone = juliet.resources.remove(0);
-    on_gone(&mut juliet, &gone, None, &mut kit.cx);
+    let (from, gone) = (juliet.full_jid(0), juliet.resources.remove(0));
+    on_gone(&mut juliet, &gone, &from, None, &mut kit.cx);
     assert_eq!(
         kit.posted(),
         ["romeo@example.net/orchard: <presence type='unavailable' from='juliet@example.com/balcony'/>"]

@@ -49,7 +49,7 @@ fn blocking_ends_presence_and_unblocking_restores_it() {
     assert!(kit.posted().is_empty());
     kit.stored(&mut juliet, Ok(StoreDone::Done));
     assert_eq!(kit.posted(), [gone("mercutio@example.net"), gone(ROMEO), gone("tybalt@example.net/x")]);
-    assert_eq!(juliet.resources[0].directed, jids(&["friar@example.com"]));
+    assert!(juliet.resources[0].directed.iter().eq(&jids(&["friar@example.com"])));
     assert_eq!(juliet.blocked.version(), 2);
 
     let change = block(&juliet, BlockEdit::Clear);
