@@ -1,10 +1,11 @@
 //! The walk's names and namespaces: what is unique, what is declared, what is bound (Namespaces in XML 1.0).
 
-use super::escape::{means, same_value, written_len};
+use super::escape::written_len;
 use super::fault::{XmlFault, ill};
 use super::ns::{XML, XMLNS};
 use super::token::{Attr, AttrKind, Declaration, NsRef, QName, Span};
 use super::walk::Walker;
+use std::borrow::Cow;
 
 /// Namespace declarations in scope at one place, so that looking one up stays cheap whatever a peer declares.
 pub const DECLARATIONS_MAX: usize = 256;
@@ -32,10 +33,11 @@ impl<'a> Walker<'a> {
     pub(super) fn namespaces(&mut self, name: QName) -> Result<(), XmlFault> {
         let mut prefixed = 0;
         for i in 0..self.attrs.len() {
-            match self.attrs.get(i).copied() {
-                Some(attr) if attr.kind == AttrKind::Declaration => self.declare(attr)?,
-                Some(attr) if attr.kind == AttrKind::Prefixed => prefixed += 1,
-                _ => {}
+            let Some(attr) = self.attrs.get(i).copied() else { break };
+            match attr.kind(self.text) {
+                AttrKind::Declaration => self.declare(attr)?,
+                AttrKind::Prefixed => prefixed += 1,
+                AttrKind::Plain => {}
             }
         }
         self.bind(name.prefix())?;
@@ -43,19 +45,18 @@ impl<'a> Walker<'a> {
             return Ok(());
         }
         for i in 0..self.attrs.len() {
-            let Some(mut attr) = self.attrs.get(i).copied().filter(|a| a.kind == AttrKind::Prefixed) else {
-                continue;
-            };
-            attr.ns = self.bind(attr.name.prefix())?;
-            self.attrs.set(i, attr);
+            if let Some(attr) = self.attrs.get(i).copied().filter(|a| a.kind(self.text) == AttrKind::Prefixed)
+            {
+                self.bind(attr.name.prefix())?;
+            }
         }
         self.unique_expanded_names()
     }
 
     fn unique_expanded_names(&self) -> Result<(), XmlFault> {
         let mut pairs = 0;
-        for (i, a) in self.attrs.iter().enumerate().filter(|(_, a)| a.kind == AttrKind::Prefixed) {
-            for b in self.attrs.iter().take(i).filter(|b| b.kind == AttrKind::Prefixed) {
+        for (i, a) in self.attrs.iter().enumerate().filter(|(_, a)| a.kind(self.text) == AttrKind::Prefixed) {
+            for b in self.attrs.iter().take(i).filter(|b| b.kind(self.text) == AttrKind::Prefixed) {
                 if a.name.local().bytes(self.text) != b.name.local().bytes(self.text) {
                     continue;
                 }
@@ -63,7 +64,7 @@ impl<'a> Walker<'a> {
                 if pairs > SAME_NAMES_MAX {
                     return Err(XmlFault::Policy("too many attributes of one name under different prefixes"));
                 }
-                if self.same_ns(a.ns, b.ns) {
+                if self.same_ns(self.attr_ns(&a), self.attr_ns(&b)) {
                     return ill("an attribute twice, under two prefixes");
                 }
             }
@@ -72,17 +73,17 @@ impl<'a> Walker<'a> {
     }
 
     fn declare(&mut self, attr: Attr) -> Result<(), XmlFault> {
-        let value = attr.value.of(self.text);
+        let value = attr.value.raw().of(self.text);
         let prefix = match attr.name.prefix().is_empty() {
             true => Span::default(),
             false => attr.name.local(),
         };
-        let is_xml = means(value, XML);
-        match prefix.of(self.text) {
-            "xml" if is_xml => return Ok(()),
-            "xml" => return ill("the prefix `xml` bound to something else"),
-            "xmlns" => return ill("the prefix `xmlns` declared"),
-            _ if is_xml || means(value, XMLNS) => return ill("a reserved namespace declared"),
+        let is_xml = attr.value.means(self.text, XML);
+        match prefix.bytes(self.text) {
+            b"xml" if is_xml => return Ok(()),
+            b"xml" => return ill("the prefix `xml` bound to something else"),
+            b"xmlns" => return ill("the prefix `xmlns` declared"),
+            _ if is_xml || attr.value.means(self.text, XMLNS) => return ill("a reserved namespace declared"),
             p if !p.is_empty() && value.is_empty() => return ill("a prefix bound to nothing"),
             _ => {}
         }
@@ -99,55 +100,77 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    /// What `prefix` is bound to at the current tag; the empty prefix is the default namespace.
-    fn bind(&mut self, prefix: Span) -> Result<NsRef, XmlFault> {
-        let found = self.resolve(prefix.of(self.text));
-        if let Some(NsRef::Stream(slot)) = found {
-            self.inherited |= 1 << slot;
+    /// Finds out what `prefix` is bound to at the current tag; the empty prefix is the default namespace.
+    fn bind(&mut self, prefix: Span) -> Result<(), XmlFault> {
+        match self.resolve(prefix) {
+            Some(NsRef::Stream(slot)) => self.inherited |= 1 << slot,
+            Some(_) => {}
+            None => return Err(XmlFault::UnboundPrefix),
         }
-        found.ok_or(XmlFault::UnboundPrefix)
+        Ok(())
     }
 
-    fn resolve(&self, prefix: &str) -> Option<NsRef> {
-        if prefix == "xml" {
+    fn resolve(&self, prefix: Span) -> Option<NsRef> {
+        let name = prefix.bytes(self.text);
+        if name == b"xml" {
             return Some(NsRef::Xml);
         }
-        if let Some(found) =
-            self.declarations.iter().rev().find(|d| d.prefix.bytes(self.text) == prefix.as_bytes())
+        if self.declarations.len() > 0
+            && let Some(found) = self.declarations.iter().rev().find(|d| d.prefix.bytes(self.text) == name)
         {
-            return Some(NsRef::Raw(found.value));
+            return Some(NsRef::Declared(found.value));
         }
-        match prefix {
-            "" => Some(NsRef::StreamDefault),
-            prefix => self.stream.slot(prefix).map(NsRef::Stream),
+        if name.is_empty() {
+            return Some(NsRef::StreamDefault);
         }
+        self.stream.slot(prefix.of(self.text)).map(NsRef::Stream)
     }
 
     /// The namespace of the element whose start tag is the current one.
+    #[inline]
     pub(super) fn element_ns(&self) -> NsRef {
-        self.resolve(self.tag.name.prefix().of(self.text)).expect("the walk has bound every prefix")
+        let prefix = self.tag.name.prefix();
+        if prefix.is_empty() && self.declarations.len() == 0 {
+            return NsRef::StreamDefault;
+        }
+        self.resolve(prefix).expect("the walk has bound every prefix")
     }
 
-    /// The name of a namespace, raw if it was declared inside the walked bytes.
-    pub(super) fn raw_ns(&self, ns: NsRef) -> &'a str {
+    /// The namespace of an attribute of the current tag.
+    pub(super) fn attr_ns(&self, attr: &Attr) -> NsRef {
+        match attr.kind(self.text) {
+            AttrKind::Prefixed => self.resolve(attr.name.prefix()).expect("the walk has bound every prefix"),
+            AttrKind::Plain | AttrKind::Declaration => NsRef::None,
+        }
+    }
+
+    /// The name of a namespace.
+    pub(super) fn ns_name(&self, ns: NsRef) -> Cow<'a, str> {
         match ns {
-            NsRef::None => "",
+            NsRef::Declared(value) => value.meaning(self.text),
+            _ => Cow::Borrowed(self.outer_ns(ns)),
+        }
+    }
+
+    /// The name of a namespace that is not declared inside the walked bytes.
+    fn outer_ns(&self, ns: NsRef) -> &'a str {
+        match ns {
+            NsRef::None | NsRef::Declared(_) => "",
             NsRef::StreamDefault => self.stream.default_ns(),
             NsRef::Stream(slot) => self.stream.at(slot).1,
             NsRef::Xml => XML,
-            NsRef::Raw(span) => span.of(self.text),
         }
     }
 
     /// Whether two namespaces are one, whatever way they were written.
     pub(super) fn same_ns(&self, a: NsRef, b: NsRef) -> bool {
-        let (x, y) = (self.raw_ns(a), self.raw_ns(b));
         // Names from the stream header are read already: an `&` in them is an `&`.
         match (a, b) {
-            (NsRef::Raw(_), NsRef::Raw(_)) => same_value(x, y),
-            (NsRef::Raw(_), _) => means(x, y),
-            (_, NsRef::Raw(_)) => means(y, x),
-            _ => x == y,
+            (NsRef::Declared(a), NsRef::Declared(b)) => a.same(b, self.text),
+            (NsRef::Declared(value), outer) | (outer, NsRef::Declared(value)) => {
+                value.means(self.text, self.outer_ns(outer))
+            }
+            _ => self.outer_ns(a) == self.outer_ns(b),
         }
     }
 }

@@ -1,17 +1,16 @@
-//! Classes of characters: ASCII in names, white space, what text and attribute values must look at.
+//! Classes of characters: ASCII in names, white space, what values must look at.
 
 /// A byte of an ASCII name character other than the colon.
 pub(super) const NAME: u8 = 1;
 /// White space (XML 1.0 §2.3).
 pub(super) const SPACE: u8 = 2;
-/// A byte that character data cannot simply pass over: markup, reference, `]`, a control, the lead of U+FFFE.
-pub(super) const TEXT_STOP: u8 = 4;
-/// The same for a quoted attribute value: both quotes, `<`, reference, a control, the lead of U+FFFE.
-pub(super) const VALUE_STOP: u8 = 8;
 /// A byte of [`NAME`] that a name may begin with.
-pub(super) const NAME_START: u8 = 16;
-/// A byte that the writer cannot simply copy: what may need an escape, a control, the lead of U+FFFE.
-pub(super) const WRITE_STOP: u8 = 32;
+pub(super) const NAME_START: u8 = 4;
+/// A byte that a quoted value cannot simply pass over: both quotes, `<`, a reference, a control or white space but for the
+/// blank, the first byte of U+F000 to U+FFFF, of which the last two do not exist.
+pub(super) const VALUE_STOP: u8 = 8;
+/// A byte that the writer cannot simply copy: the same, and `>`.
+pub(super) const WRITE_STOP: u8 = 16;
 
 static CLASS: [u8; 256] = classes();
 
@@ -30,14 +29,10 @@ const fn classes() -> [u8; 256] {
         if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
             class |= SPACE;
         }
-        let control = byte < b' ' && class & SPACE == 0;
-        if control || matches!(byte, b'<' | b'&' | b']' | 0xEF) {
-            class |= TEXT_STOP;
+        if byte < b' ' || matches!(byte, b'<' | b'&' | b'\'' | b'"' | 0xEF) {
+            class |= VALUE_STOP | WRITE_STOP;
         }
-        if control || matches!(byte, b'<' | b'&' | b'\'' | b'"' | 0xEF) {
-            class |= VALUE_STOP;
-        }
-        if byte < b' ' || matches!(byte, b'<' | b'>' | b'&' | b'\'' | b'"' | 0xEF) {
+        if byte == b'>' {
             class |= WRITE_STOP;
         }
         table[b] = class;

@@ -1,12 +1,12 @@
 //! Trees: an element taken apart, for whoever wants to read a payload or build one.
 
-use super::escape::{attr_value, cdata_value, escape_attr, escape_text, text_value};
+use super::escape::{cdata_value, escape_attr, escape_text, text_value};
 use super::fault::XmlFault;
 use super::names::is_nc_name;
 use super::ns::{self, StreamNs};
 use super::scan::{ScanLimits, StanzaView};
-use super::token::{self, AttrKind, Event, NsRef};
-use super::walk::{Walker, utf8};
+use super::token::{self, AttrKind, Event};
+use super::walk::{Walker, text_of};
 use super::write::{Sink, put_attr};
 use smol_str::SmolStr;
 use std::borrow::Cow;
@@ -67,7 +67,7 @@ impl Element {
     /// # Errors
     /// As [`scan`](super::scan::scan), with no limits but those that nothing exceeds.
     pub fn parse(bytes: &[u8], stream: &StreamNs) -> Result<Self, XmlFault> {
-        let mut walk = Walker::new(utf8(bytes)?, stream, ScanLimits::OWN)?;
+        let mut walk = Walker::new(text_of(bytes)?, stream, ScanLimits::OWN);
         let mut open: Vec<Element> = Vec::new();
         let mut root = None;
         while let Some(event) = walk.next()? {
@@ -301,28 +301,21 @@ impl Node {
 /// The element of the walk's current start tag.
 fn started(walk: &Walker<'_>, parent: Option<&Element>) -> Element {
     let text = walk.text();
-    let ns = match (meaning(walk, walk.element_ns()), parent) {
+    let ns = match (walk.ns_name(walk.element_ns()), parent) {
         // Long names are shared, not copied.
         (name, Some(parent)) if *name == *parent.ns => parent.ns.clone(),
         (name, _) => name.into(),
     };
     let attr = |a: token::Attr| Attr {
         name: a.name.local().of(text).into(),
-        ns: meaning(walk, a.ns).into(),
-        value: attr_value(a.value.of(text)).into(),
+        ns: walk.ns_name(walk.attr_ns(&a)).into(),
+        value: a.value.meaning(text).into(),
     };
     Element {
         name: walk.tag().name.local().of(text).into(),
         ns,
-        attrs: walk.attrs().filter(|a| a.kind != AttrKind::Declaration).map(attr).collect(),
+        attrs: walk.attrs().filter(|a| a.kind(text) != AttrKind::Declaration).map(attr).collect(),
         nodes: Vec::new(),
-    }
-}
-
-fn meaning<'w>(walk: &Walker<'w>, ns: NsRef) -> Cow<'w, str> {
-    match ns {
-        NsRef::Raw(_) => attr_value(walk.raw_ns(ns)),
-        _ => Cow::Borrowed(walk.raw_ns(ns)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! References and escapes: reading attribute values and text, writing them.
 
-use super::chars::{WRITE_STOP, is, is_xml_char};
+use super::chars::is_xml_char;
+use super::runs::write_run;
 use super::write::Sink;
 use std::borrow::Cow;
 
@@ -34,9 +35,15 @@ pub(super) fn is_plain(raw: &str) -> bool {
     memchr::memchr3(b'&', b'\n', b'\r', raw).is_none() && memchr::memchr(b'\t', raw).is_none()
 }
 
+/// Whether the writer must look at a value byte by byte.
+#[inline]
+pub(super) fn needs_escape(value: &str) -> bool {
+    write_run(value.as_bytes()) < value.len()
+}
+
 /// How long a raw attribute value is when [`escape_attr`] has written what it means.
 pub(super) fn written_len(raw: &str) -> usize {
-    if !raw.bytes().any(|b| is(b, WRITE_STOP)) {
+    if !needs_escape(raw) {
         return raw.len();
     }
     let mut written = Vec::new();
@@ -153,8 +160,11 @@ fn always(byte: u8) -> Option<&'static str> {
 fn escape(out: &mut dyn Sink, value: &str, table: fn(u8) -> Option<&'static str>) {
     let bytes = value.as_bytes();
     let (mut done, mut at) = (0, 0);
-    while let Some(ahead) = bytes[at..].iter().position(|b| is(*b, WRITE_STOP)) {
-        at += ahead;
+    loop {
+        at += write_run(&bytes[at..]);
+        if at == bytes.len() {
+            return out.put(&bytes[done..]);
+        }
         // U+FFFE and U+FFFF, the only characters above the controls that XML lacks.
         let (instead, len) = match bytes[at..] {
             [0xEF, 0xBF, 0xBE | 0xBF, ..] => (Some("\u{FFFD}"), 3),
@@ -167,7 +177,6 @@ fn escape(out: &mut dyn Sink, value: &str, table: fn(u8) -> Option<&'static str>
         }
         at += len;
     }
-    out.put(&bytes[done..]);
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use super::chars::{NAME_START, SPACE, is};
 use super::fault::{XmlFault, ill};
+use super::runs::{find_near, tag_marks};
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,12 +80,20 @@ enum State {
 /// Where in a start tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tag {
-    Inside { slash: bool },
+    /// Outside of values.
+    Inside,
+    /// The same, after a `/`.
+    Slash,
+    /// In a value between `'`.
     Single,
+    /// In a value between `"`.
     Double,
+    /// Behind `<a>`.
+    Ended,
+    /// Behind `<a/>`.
+    Empty,
 }
 
-const INSIDE: Tag = Tag::Inside { slash: false };
 const CDATA: &[u8; 7] = b"[CDATA[";
 
 impl Framer {
@@ -103,26 +112,31 @@ impl Framer {
     /// After a frame the framer is ready for the next one: push the bytes past `end`. After a fault the stream is
     /// over; what further calls answer means nothing.
     pub fn push(&mut self, new: &[u8]) -> Result<Step, XmlFault> {
+        match (self.state, new.first()) {
+            // The way of nearly every stanza.
+            (State::Between, Some(b'<')) => {
+                self.state = State::Open;
+                self.stanza(new, 1)
+            }
+            _ => self.outside(new),
+        }
+    }
+
+    /// Outside of stanzas, up to the first byte of one.
+    #[inline(never)]
+    fn outside(&mut self, new: &[u8]) -> Result<Step, XmlFault> {
         let mut at = 0;
         while let Some(&byte) = new.get(at) {
-            let rest = &new[at..];
             match self.state {
                 State::Start | State::Between | State::Closed if is(byte, SPACE) => {
-                    let run = rest.iter().position(|b| !is(*b, SPACE)).unwrap_or(rest.len());
+                    let run = new[at..].iter().position(|b| !is(*b, SPACE)).unwrap_or(new.len() - at);
                     return Ok(Step::Frame { kind: FrameKind::Space, end: at + run });
                 }
-                State::Start | State::Between | State::Declared => {
-                    self.state = self.between(byte)?;
-                    at += 1;
-                }
-                State::StartOpen if byte == b'?' => {
-                    self.state = State::Declaration { question: false };
-                    at += 1;
-                }
+                State::Start | State::Between | State::Declared => self.state = self.between(byte)?,
+                State::StartOpen if byte == b'?' => self.state = State::Declaration { question: false },
                 State::StartOpen | State::DeclaredOpen => {
                     name_start(byte)?;
-                    self.state = State::Root(INSIDE);
-                    at += 1;
+                    self.state = State::Root(Tag::Inside);
                 }
                 State::Declaration { question } => {
                     self.state = match byte {
@@ -130,26 +144,23 @@ impl Framer {
                         b'<' => return ill("`<` in the XML declaration"),
                         _ => State::Declaration { question: byte == b'?' },
                     };
-                    at += 1;
                 }
-                State::Root(tag) => match walk_tag(tag, rest) {
-                    (Err(tag), _) => {
+                State::Root(tag) => match walk_tag(tag, &new[at..]) {
+                    (Tag::Empty, _) => {
+                        return Err(XmlFault::BadFormat("the stream is closed in its own start tag"));
+                    }
+                    (Tag::Ended, n) => return Ok(self.frame(FrameKind::Header, at + n)),
+                    (tag, _) => {
                         self.state = State::Root(tag);
                         return Ok(Step::Need);
                     }
-                    (Ok(true), _) => {
-                        return Err(XmlFault::BadFormat("the stream is closed in its own start tag"));
-                    }
-                    (Ok(false), n) => return Ok(self.frame(FrameKind::Header, at + n)),
                 },
                 State::Closed => return Err(XmlFault::BadFormat("something follows the end of the stream")),
-                _ => match self.stanza(rest)? {
-                    (n, None) => at += n,
-                    (n, Some(kind)) => return Ok(self.frame(kind, at + n)),
-                },
+                _ => break,
             }
+            at += 1;
         }
-        Ok(Step::Need)
+        self.stanza(new, at)
     }
 
     fn frame(&mut self, kind: FrameKind, end: usize) -> Step {
@@ -169,61 +180,82 @@ impl Framer {
         }
     }
 
-    /// Inside the root: how many bytes were used, and what ended with them.
-    fn stanza(&mut self, rest: &[u8]) -> Result<(usize, Option<FrameKind>), XmlFault> {
-        let byte = rest[0];
-        match self.state {
-            State::Text => match memchr::memchr(b'<', rest) {
-                Some(i) => {
-                    self.state = State::Open;
-                    return Ok((i + 1, None));
+    /// Inside the root, after the `<` of a stanza: up to the stanza's end. Each turn takes some text and a tag.
+    fn stanza(&mut self, new: &[u8], mut at: usize) -> Result<Step, XmlFault> {
+        while at < new.len() {
+            if self.state == State::Text {
+                // Mostly one tag follows another.
+                if new[at] != b'<' {
+                    let Some(i) = memchr::memchr(b'<', &new[at..]) else { break };
+                    at += i;
                 }
-                None => return Ok((rest.len(), None)),
-            },
-            State::Open => self.state = self.opened(byte)?,
-            State::Bang(seen) => {
-                self.state = match (seen, byte) {
-                    (6, b'[') => State::Cdata(0),
-                    (_, b) if b == CDATA[usize::from(seen)] => State::Bang(seen + 1),
-                    (0, _) => return Err(XmlFault::Restricted("a comment or a declaration")),
-                    _ => return ill("neither CDATA nor a tag"),
-                };
+                at += 1;
+                self.state = State::Open;
             }
-            State::Cdata(brackets) => match memchr::memchr(b'>', rest) {
-                Some(i) => {
-                    let ended = trailing_brackets(brackets, &rest[..i]) >= 2;
-                    self.state = if ended { State::Text } else { State::Cdata(0) };
-                    return Ok((i + 1, None));
-                }
-                None => {
-                    self.state = State::Cdata(trailing_brackets(brackets, rest));
-                    return Ok((rest.len(), None));
-                }
-            },
-            State::Start_(tag) => match walk_tag(tag, rest) {
-                (Err(tag), n) => {
-                    self.state = State::Start_(tag);
-                    return Ok((n, None));
-                }
-                (Ok(empty), n) => {
-                    self.state = State::Text;
-                    if !empty {
-                        self.depth =
-                            self.depth.checked_add(1).ok_or(XmlFault::Policy("elements nested too deep"))?;
+            if self.state == State::Open {
+                let Some(&byte) = new.get(at) else { break };
+                self.state = self.opened(byte)?;
+                at += 1;
+            }
+            let rest = &new[at..];
+            at += match self.state {
+                State::Start_(tag) => {
+                    let (tag, used) = walk_tag(tag, rest);
+                    match tag {
+                        Tag::Ended => {
+                            let deeper = self.depth.checked_add(1);
+                            self.depth = deeper.ok_or(XmlFault::Policy("elements nested too deep"))?;
+                            self.state = State::Text;
+                        }
+                        Tag::Empty if self.depth == 0 => return Ok(self.frame(FrameKind::Element, at + used)),
+                        Tag::Empty => self.state = State::Text,
+                        _ => self.state = State::Start_(tag),
                     }
-                    return Ok((n, (self.depth == 0).then_some(FrameKind::Element)));
+                    used
                 }
-            },
-            State::Close => {
-                let Some(i) = memchr::memchr(b'>', rest) else { return Ok((rest.len(), None)) };
-                self.state = State::Text;
-                let Some(depth) = self.depth.checked_sub(1) else { return Ok((i + 1, Some(FrameKind::End))) };
-                self.depth = depth;
-                return Ok((i + 1, (depth == 0).then_some(FrameKind::Element)));
-            }
-            _ => unreachable!("the states outside stanzas are handled by `push`"),
+                State::Close => {
+                    let Some(name) = find_near(rest, b'>') else { break };
+                    let end = at + name + 1;
+                    match self.depth {
+                        0 => return Ok(self.frame(FrameKind::End, end)),
+                        1 => {
+                            self.depth = 0;
+                            return Ok(self.frame(FrameKind::Element, end));
+                        }
+                        depth => self.depth = depth - 1,
+                    }
+                    self.state = State::Text;
+                    name + 1
+                }
+                _ => self.cdata(rest)?,
+            };
         }
-        Ok((1, None))
+        Ok(Step::Need)
+    }
+
+    /// In a CDATA section, or in what begins one: how many bytes were used.
+    fn cdata(&mut self, rest: &[u8]) -> Result<usize, XmlFault> {
+        let Some(&byte) = rest.first() else { return Ok(0) };
+        let mut used = 1;
+        self.state = match self.state {
+            State::Bang(6) if byte == b'[' => State::Cdata(0),
+            State::Bang(seen) if byte == CDATA[usize::from(seen)] => State::Bang(seen + 1),
+            State::Bang(0) => return Err(XmlFault::Restricted("a comment or a declaration")),
+            State::Bang(_) => return ill("neither CDATA nor a tag"),
+            State::Cdata(brackets) => {
+                let inside = memchr::memchr(b'>', rest);
+                used = inside.unwrap_or(rest.len());
+                let brackets = trailing_brackets(brackets, &rest[..used]);
+                used += usize::from(inside.is_some());
+                match inside {
+                    Some(_) if brackets >= 2 => State::Text,
+                    Some(_) => State::Cdata(0),
+                    None => State::Cdata(brackets),
+                }
+            }
+            _ => unreachable!("the other states are handled by `push` and `stanza`"),
+        };
+        Ok(used)
     }
 
     /// The byte after a `<` inside the root.
@@ -233,7 +265,7 @@ impl Framer {
             b'!' if self.depth > 0 => Ok(State::Bang(0)),
             b'!' => Err(XmlFault::Restricted("a comment, a declaration or CDATA between stanzas")),
             b'?' => Err(XmlFault::Restricted("a processing instruction")),
-            _ => name_start(byte).map(|()| State::Start_(INSIDE)),
+            _ => name_start(byte).map(|()| State::Start_(Tag::Inside)),
         }
     }
 }
@@ -248,27 +280,56 @@ fn name_start(byte: u8) -> Result<(), XmlFault> {
     }
 }
 
-/// Walks through a start tag: how many bytes, and whether it ended as `<a/>` (`Ok(true)`), as `<a>` (`Ok(false)`) or
-/// goes on (`Err` with the place).
-fn walk_tag(mut tag: Tag, rest: &[u8]) -> (Result<bool, Tag>, usize) {
-    let mut at = 0;
-    while at < rest.len() {
-        let Tag::Inside { slash } = tag else {
-            let quote = if tag == Tag::Single { b'\'' } else { b'"' };
-            let Some(i) = memchr::memchr(quote, &rest[at..]) else { return (Err(tag), rest.len()) };
-            at += i + 1;
-            tag = INSIDE;
-            continue;
-        };
-        match rest[at] {
-            b'>' => return (Ok(slash), at + 1),
-            b'\'' => tag = Tag::Single,
-            b'"' => tag = Tag::Double,
-            byte => tag = Tag::Inside { slash: byte == b'/' },
+/// Walks through a start tag: where that leads, and how many bytes were used.
+fn walk_tag(tag: Tag, rest: &[u8]) -> (Tag, usize) {
+    let mut quote = match tag {
+        Tag::Single => b'\'',
+        Tag::Double => b'"',
+        _ => 0,
+    };
+    let mut left = rest;
+    while let Some((eight, behind)) = left.split_first_chunk() {
+        let mut marks = tag_marks(u64::from_le_bytes(*eight));
+        while marks != 0 {
+            let i = marks.trailing_zeros() as usize / 8;
+            marks &= marks - 1;
+            if ends_tag(&mut quote, eight[i]) {
+                return ended(tag, rest, rest.len() - left.len() + i);
+            }
         }
-        at += 1;
+        left = behind;
     }
-    (Err(tag), at)
+    for (i, byte) in left.iter().enumerate() {
+        if ends_tag(&mut quote, *byte) {
+            return ended(tag, rest, rest.len() - left.len() + i);
+        }
+    }
+    let tag = match (quote, rest.last()) {
+        (b'\'', _) => Tag::Single,
+        (b'"', _) => Tag::Double,
+        (_, Some(b'/')) => Tag::Slash,
+        (_, Some(_)) => Tag::Inside,
+        (_, None) => tag,
+    };
+    (tag, rest.len())
+}
+
+/// Whether a byte ends a start tag; if it begins or ends a value, `quote` follows: what ends the value, or zero.
+#[inline(always)]
+fn ends_tag(quote: &mut u8, byte: u8) -> bool {
+    match byte {
+        _ if *quote == byte => *quote = 0,
+        _ if *quote != 0 => {}
+        b'\'' | b'"' => *quote = byte,
+        _ => return byte == b'>',
+    }
+    false
+}
+
+/// The end of a tag with its `>` at `at`.
+fn ended(tag: Tag, rest: &[u8], at: usize) -> (Tag, usize) {
+    let slash = if at > 0 { rest[at - 1] == b'/' } else { tag == Tag::Slash };
+    (if slash { Tag::Empty } else { Tag::Ended }, at + 1)
 }
 
 /// How many `]`, at most two, end the bytes `rest` that follow `before` of them.

@@ -1,12 +1,11 @@
 //! The stream header: an optional XML declaration and the start tag of the root (RFC 6120 §4.2, §4.7).
 
 use super::chars::{SPACE, is};
-use super::escape::attr_value;
 use super::fault::{XmlFault, ill};
 use super::ns::{self, StreamNs};
 use super::scan::ScanLimits;
 use super::token::{AttrKind, Event, NsRef};
-use super::walk::{Walker, utf8};
+use super::walk::{Walker, text_of};
 use std::borrow::Cow;
 
 /// Attributes of a header, declarations included; real ones have up to ten.
@@ -46,8 +45,8 @@ pub fn parse_header(bytes: &[u8]) -> Result<HeaderView<'_>, XmlFault> {
     let tag = after_declaration(bytes)?;
     let none = StreamNs::none();
     let limits = ScanLimits { depth_max: 1, attributes_max: ATTRIBUTES_MAX, spare: 0 };
-    let text = utf8(tag)?;
-    let mut walk = Walker::new(text, &none, limits)?;
+    let text = text_of(tag)?;
+    let mut walk = Walker::new(text, &none, limits);
     match walk.next()? {
         Some(Event::Start { empty: false }) if walk.at() as usize == tag.len() => {}
         Some(Event::Start { empty: true }) => {
@@ -58,7 +57,7 @@ pub fn parse_header(bytes: &[u8]) -> Result<HeaderView<'_>, XmlFault> {
     let (mut to, mut from, mut id, mut version, mut lang) = (None, None, None, None, None);
     let mut declared = Vec::new();
     for attr in walk.attrs() {
-        let value = attr_value(attr.value.of(text));
+        let value = attr.value.meaning(text);
         let wanted = match attr.name.whole().of(text) {
             "to" => &mut to,
             "from" => &mut from,
@@ -66,7 +65,7 @@ pub fn parse_header(bytes: &[u8]) -> Result<HeaderView<'_>, XmlFault> {
             "version" => &mut version,
             "xml:lang" => &mut lang,
             _ => {
-                if attr.kind == AttrKind::Declaration {
+                if attr.kind(text) == AttrKind::Declaration {
                     let default = attr.name.prefix().is_empty();
                     declared.push((if default { "" } else { attr.name.local().of(text) }, value));
                 }
@@ -79,7 +78,7 @@ pub fn parse_header(bytes: &[u8]) -> Result<HeaderView<'_>, XmlFault> {
     let default_ns = declared.into_iter().find(|(p, _)| p.is_empty()).map(|(_, n)| n).unwrap_or_default();
     let name = walk.tag().name;
     let ns = match walk.element_ns() {
-        NsRef::Raw(value) => attr_value(value.of(text)),
+        NsRef::Declared(value) => value.meaning(text),
         NsRef::Xml => Cow::Borrowed(ns::XML),
         NsRef::None | NsRef::StreamDefault | NsRef::Stream(_) => Cow::Borrowed(""),
     };

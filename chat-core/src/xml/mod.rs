@@ -28,14 +28,17 @@
 
 mod bind;
 mod chars;
+mod children;
 pub mod element;
 pub mod escape;
 pub mod fault;
 pub mod frame;
 pub mod header;
+mod lex;
 mod names;
 pub mod ns;
 pub mod outline;
+mod runs;
 pub mod scan;
 mod stack;
 mod token;

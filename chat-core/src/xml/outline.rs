@@ -1,7 +1,8 @@
 //! What scans found, kept apart from the bytes: a stanza that goes to another thread with its bytes copied need not be
 //! scanned there again.
 
-use super::scan::{ChildSpan, Found, StanzaView};
+use super::children::ChildSpan;
+use super::scan::{Found, StanzaView};
 
 /// What was found in stanzas, one after the other. The bytes are elsewhere, unchanged.
 #[derive(Debug, Clone, Default)]

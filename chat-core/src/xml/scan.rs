@@ -1,16 +1,18 @@
 //! The one validating pass over a stanza, and the view it yields: names, heads and children as ranges of the
 //! original bytes.
 
-use super::escape::{attr_value, is_plain};
-use super::fault::{XmlFault, ill};
+use super::chars::{SPACE, is};
+use super::children::{CHILDREN_INLINE, ChildSpan};
+use super::fault::XmlFault;
 use super::ns::{self, StreamNs};
-use super::token::{Attr, Event, NsRef, QName, Span};
-use super::walk::{Walker, utf8};
+use super::token::{Ahead, Attr, NsRef, QName, Span, Value};
+use super::walk::{Walker, text_of};
 use crate::base::limits::Limits;
 use std::borrow::Cow;
 use std::ops::Range;
 
 pub use super::bind::{DECLARATIONS_MAX, NAMESPACE_BYTES_MAX, SAME_NAMES_MAX};
+pub use super::children::{ChildView, Children};
 pub use super::walk::DEPTH_MAX;
 
 /// What a scan refuses although it is good XML.
@@ -47,9 +49,6 @@ impl From<&Limits> for ScanLimits {
     }
 }
 
-/// Children that a view remembers without allocation; later ones are found by walking again.
-const CHILDREN_INLINE: usize = 16;
-
 /// Namespaces written with references, of the scanned element and its direct children, that a view remembers.
 pub const MEANINGS_MAX: usize = 32;
 
@@ -75,19 +74,12 @@ const HEADS: usize = HeadAttr::Xmlns as usize + 1;
 /// Where a head attribute is. All zero if absent: no attribute stands at the start of an element.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct HeadSpan {
-    before: u32,
-    value: Span,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct ChildSpan {
-    whole: Span,
-    local: Span,
-    ns: NsRef,
+    start: u32,
+    value: Value,
 }
 
 /// What a scan finds, as places in the bytes, besides the children.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Found {
     name: QName,
     ns: NsRef,
@@ -119,26 +111,6 @@ pub struct StanzaView<'a> {
     children: [ChildSpan; CHILDREN_INLINE],
 }
 
-/// A direct child of a scanned element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChildView<'v> {
-    /// Local name.
-    pub name: &'v str,
-    /// Namespace; empty for none.
-    pub ns: &'v str,
-    /// The child's own bytes. It may use namespaces of what it stands in.
-    pub bytes: &'v [u8],
-    /// Where it is in the scanned bytes.
-    pub start: usize,
-}
-
-impl ChildView<'_> {
-    /// Whether the child has this name in this namespace.
-    pub fn is(&self, name: &str, ns: &str) -> bool {
-        self.name == name && self.ns == ns
-    }
-}
-
 /// Accepts `bytes` as exactly one element of restricted XML with everything bound (RFC 6120 §11), or says what is
 /// wrong. Prefixes and a default namespace may come from the stream header, `stream`.
 ///
@@ -147,37 +119,21 @@ impl ChildView<'_> {
 ///
 /// # Errors
 /// See [`XmlFault`]; `Policy` for `limits` and for the bounds of this module that keep the cost of odd stanzas linear.
+#[inline]
 pub fn scan<'a>(bytes: &'a [u8], stream: &StreamNs, limits: &ScanLimits) -> Result<StanzaView<'a>, XmlFault> {
-    let text = utf8(bytes)?;
-    let mut walk = Walker::new(text, stream, *limits)?;
-    let Some(Event::Start { empty }) = walk.next()? else { return ill("no element") };
-    let mut view = StanzaView {
-        text,
-        stream: stream.clone(),
-        meant: Vec::new(),
-        found: Found {
-            name: walk.tag().name,
-            ns: walk.element_ns(),
-            heads: [HeadSpan::default(); HEADS],
-            last_token: walk.tag().last_token,
-            content: Span { start: walk.at(), end: walk.at() },
-            empty,
-            children_len: 0,
-            content_redeclared: false,
-            inherited: 0,
-        },
-        children: [ChildSpan::default(); CHILDREN_INLINE],
-    };
-    view.note_meaning(view.found.ns, &walk)?;
-    for attr in walk.attrs() {
-        view.note_head(&attr);
-    }
-    view.read_content(&mut walk)?;
-    view.found.inherited = walk.inherited();
+    // A view is large, and moved less if it is made where it is going to be.
+    let mut view = StanzaView::new(text_of(bytes)?, stream.clone());
+    view.read(stream, limits)?;
     Ok(view)
 }
 
 impl<'a> StanzaView<'a> {
+    #[inline]
+    fn new(text: &'a str, stream: StreamNs) -> Self {
+        let children = [ChildSpan::default(); CHILDREN_INLINE];
+        StanzaView { text, stream, meant: Vec::new(), found: Found::default(), children }
+    }
+
     /// What was found, apart from the bytes; `None` if it means something only beside what else the view knows.
     pub(super) fn found(&self) -> Option<(&Found, &[ChildSpan])> {
         let usual = self.meant.is_empty() && self.stream == StreamNs::client();
@@ -191,62 +147,107 @@ impl<'a> StanzaView<'a> {
         StanzaView { text, stream: StreamNs::client(), meant: Vec::new(), found: *found, children }
     }
 
-    fn read_content(&mut self, walk: &mut Walker<'_>) -> Result<(), XmlFault> {
-        let mut child = ChildSpan::default();
-        while let Some(event) = walk.next()? {
-            match event {
-                Event::Start { empty } if walk.is_child() => {
-                    child = self.begin_child(walk)?;
-                    if empty {
-                        self.end_child(child, walk.at());
+    #[inline(never)]
+    fn read(&mut self, stream: &StreamNs, limits: &ScanLimits) -> Result<(), XmlFault> {
+        let walk = &mut Walker::new(self.text, stream, *limits);
+        loop {
+            match walk.ahead()? {
+                Ahead::Start => {
+                    walk.start_tag()?;
+                    let empty = walk.tag().empty;
+                    match walk.level() {
+                        1 => {
+                            self.begin(walk)?;
+                            if empty {
+                                break;
+                            }
+                        }
+                        2 => {
+                            self.begin_child(walk)?;
+                            if empty {
+                                self.end_child(walk.at());
+                            }
+                        }
+                        _ => {}
                     }
                 }
-                Event::End { .. } if walk.depth() == 1 => self.end_child(child, walk.at()),
-                Event::End { start } if walk.depth() == 0 => self.found.content.end = start,
-                _ => {}
+                Ahead::End => {
+                    let start = walk.at();
+                    walk.end_tag()?;
+                    match walk.depth() {
+                        0 => {
+                            self.found.content.end = start;
+                            break;
+                        }
+                        1 => self.end_child(walk.at()),
+                        _ => {}
+                    }
+                }
+                Ahead::Text => walk.character_data()?,
+                Ahead::Cdata => drop(walk.cdata()?),
             }
         }
-        Ok(())
+        self.found.inherited = walk.inherited();
+        walk.over()
     }
 
-    fn begin_child(&mut self, walk: &Walker<'_>) -> Result<ChildSpan, XmlFault> {
+    /// The element itself begins.
+    fn begin(&mut self, walk: &Walker<'_>) -> Result<(), XmlFault> {
+        let tag = walk.tag();
+        (self.found.name, self.found.ns) = (tag.name, walk.element_ns());
+        (self.found.last_token, self.found.empty) = (tag.last_token, tag.empty);
+        self.found.content = Span { start: walk.at(), end: walk.at() };
+        let (usual, more) = walk.attrs.parts();
+        usual.iter().chain(more).for_each(|attr| self.note_head(attr));
+        self.note_meaning(self.found.ns, walk)
+    }
+
+    fn begin_child(&mut self, walk: &Walker<'_>) -> Result<(), XmlFault> {
         let (tag, ns) = (walk.tag(), walk.element_ns());
-        self.note_meaning(ns, walk)?;
-        let inherits = ns == self.found.ns && tag.name.prefix().is_empty();
+        let inherits = ns == self.found.ns && !tag.name.has_prefix();
         self.found.content_redeclared |= !inherits && walk.same_ns(ns, self.found.ns);
-        Ok(ChildSpan { whole: Span { start: tag.start, end: 0 }, local: tag.name.local(), ns })
+        if let Some(slot) = self.children.get_mut(self.found.children_len as usize) {
+            *slot = ChildSpan { whole: Span { start: tag.start, end: 0 }, local: tag.name.local(), ns };
+        }
+        self.note_meaning(ns, walk)
     }
 
-    fn end_child(&mut self, child: ChildSpan, end: u32) {
+    fn end_child(&mut self, end: u32) {
         if let Some(slot) = self.children.get_mut(self.found.children_len as usize) {
-            *slot = ChildSpan { whole: Span { start: child.whole.start, end }, ..child };
+            slot.whole.end = end;
         }
         self.found.children_len += 1;
     }
 
     fn note_head(&mut self, attr: &Attr) {
-        let head = match attr.name.whole().of(self.text) {
-            "to" => HeadAttr::To,
-            "from" => HeadAttr::From,
-            "id" => HeadAttr::Id,
-            "type" => HeadAttr::Type,
-            "xml:lang" => HeadAttr::Lang,
-            "xmlns" => HeadAttr::Xmlns,
+        let head = match attr.name.whole().bytes(self.text) {
+            b"to" => HeadAttr::To,
+            b"from" => HeadAttr::From,
+            b"id" => HeadAttr::Id,
+            b"type" => HeadAttr::Type,
+            b"xml:lang" => HeadAttr::Lang,
+            b"xmlns" => HeadAttr::Xmlns,
             _ => return,
         };
-        self.found.heads[head as usize] = HeadSpan { before: attr.before, value: attr.value };
+        self.found.heads[head as usize] = HeadSpan { start: attr.name.whole().start, value: attr.value };
     }
 
+    #[inline]
     fn note_meaning(&mut self, ns: NsRef, walk: &Walker<'_>) -> Result<(), XmlFault> {
-        if let NsRef::Raw(span) = ns
-            && !is_plain(span.of(self.text))
-            && !self.meant.iter().any(|(known, _)| *known == span)
-        {
-            if self.meant.len() == MEANINGS_MAX + usize::from(walk.limits.spare) {
-                return Err(XmlFault::Policy("too many namespaces written with references"));
-            }
-            self.meant.push((span, attr_value(span.of(self.text)).into()));
+        match ns {
+            NsRef::Declared(value) if !value.is_plain() => self.add_meaning(value, walk),
+            _ => Ok(()),
         }
+    }
+
+    fn add_meaning(&mut self, value: Value, walk: &Walker<'_>) -> Result<(), XmlFault> {
+        if self.meant.iter().any(|(known, _)| *known == value.raw()) {
+            return Ok(());
+        }
+        if self.meant.len() == MEANINGS_MAX + usize::from(walk.limits.spare) {
+            return Err(XmlFault::Policy("too many namespaces written with references"));
+        }
+        self.meant.push((value.raw(), value.meaning(self.text).into()));
         Ok(())
     }
 
@@ -256,14 +257,19 @@ impl<'a> StanzaView<'a> {
             NsRef::StreamDefault => self.stream.default_ns(),
             NsRef::Stream(slot) => self.stream.at(slot).1,
             NsRef::Xml => ns::XML,
-            NsRef::Raw(span) => match self.meant.iter().find(|(raw, _)| *raw == span) {
+            NsRef::Declared(value) => match self.meant.iter().find(|(raw, _)| *raw == value.raw()) {
                 Some((_, meant)) => meant,
-                None => span.of(self.text),
+                None => value.raw().of(self.text),
             },
         }
     }
 
-    fn child_view(&self, child: ChildSpan) -> ChildView<'_> {
+    /// The child of this number, if it is among those that are remembered.
+    pub(super) fn remembered(&self, number: usize) -> Option<ChildSpan> {
+        self.children.get(number).copied()
+    }
+
+    pub(super) fn child_view(&self, child: ChildSpan) -> ChildView<'_> {
         ChildView {
             name: child.local.of(self.text),
             ns: self.ns_name(child.ns),
@@ -313,22 +319,25 @@ impl<'a> StanzaView<'a> {
     }
 
     fn head_span(&self, head: HeadAttr) -> Option<HeadSpan> {
-        Some(self.found.heads[head as usize]).filter(|h| h.before > 0)
+        Some(self.found.heads[head as usize]).filter(|h| h.start > 0)
     }
 
     /// Where the raw value of an attribute is, between its quotes.
     pub fn head_range(&self, head: HeadAttr) -> Option<Range<usize>> {
-        self.head_span(head).map(|h| h.value.start as usize..h.value.end as usize)
+        self.head_span(head).map(|h| h.value.raw().start as usize..h.value.raw().end as usize)
     }
 
     /// What to leave out of the bytes to leave out an attribute: it and the white space before it.
     pub(super) fn head_cut(&self, head: HeadAttr) -> Option<Range<usize>> {
-        self.head_span(head).map(|h| h.before as usize..h.value.end as usize + 1)
+        let HeadSpan { start, value } = self.head_span(head)?;
+        let before = &self.bytes()[..start as usize];
+        let space = before.iter().rev().take_while(|b| is(**b, SPACE)).count();
+        Some(before.len() - space..value.raw().end as usize + 1)
     }
 
     /// The value of an attribute, references resolved and white space normalised.
     pub fn head(&self, head: HeadAttr) -> Option<Cow<'a, str>> {
-        self.head_span(head).map(|h| attr_value(h.value.of(self.text)))
+        self.head_span(head).map(|h| h.value.meaning(self.text))
     }
 
     /// The value of `to`.
@@ -360,10 +369,10 @@ impl<'a> StanzaView<'a> {
     /// for the few elements of which more is wanted than a head has, and not a tree.
     pub fn attr(&self, name: &str) -> Option<Cow<'a, str>> {
         const PASSED: &str = "these bytes have passed the scan";
-        let mut walk = Walker::new(self.text, &self.stream, ScanLimits::OWN).expect(PASSED);
+        let mut walk = Walker::new(self.text, &self.stream, ScanLimits::OWN);
         walk.next().expect(PASSED);
         let found = walk.attrs().find(|attr| attr.name.whole().of(self.text) == name);
-        found.map(|attr| attr_value(attr.value.of(self.text)))
+        found.map(|attr| attr.value.meaning(self.text))
     }
 
     /// The start tag.
@@ -391,9 +400,9 @@ impl<'a> StanzaView<'a> {
         self.found.children_len as usize
     }
 
-    /// The direct children, in order. More than 16 are found by walking through the bytes again.
+    /// The direct children, in order. More than eight are found by walking through the bytes again.
     pub fn children(&self) -> Children<'_, 'a> {
-        Children { view: self, next: 0, walk: None }
+        Children::of(self)
     }
 
     /// The first direct child: what an IQ is about (RFC 6120 §8.2.3).
@@ -423,69 +432,6 @@ impl<'a> StanzaView<'a> {
         (0..u16::BITS as u8)
             .filter(|slot| self.found.inherited & (1 << slot) != 0)
             .map(|slot| self.stream.at(slot))
-    }
-}
-
-/// See [`StanzaView::children`].
-#[derive(Debug)]
-pub struct Children<'v, 'a> {
-    view: &'v StanzaView<'a>,
-    next: usize,
-    /// Beyond the remembered children: a second walk.
-    walk: Option<Box<Walker<'v>>>,
-}
-
-impl<'v> Iterator for Children<'v, '_> {
-    type Item = ChildView<'v>;
-
-    fn next(&mut self) -> Option<ChildView<'v>> {
-        if self.next >= self.view.children_len() {
-            return None;
-        }
-        let child = match self.view.children.get(self.next) {
-            Some(remembered) => *remembered,
-            None => self.walk_to_child(),
-        };
-        self.next += 1;
-        Some(self.view.child_view(child))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.view.children_len() - self.next;
-        (left, Some(left))
-    }
-}
-
-impl Children<'_, '_> {
-    /// The child number `next`, which is not among the remembered ones.
-    fn walk_to_child(&mut self) -> ChildSpan {
-        const PASSED: &str = "these bytes have passed the scan";
-        let first = self.walk.is_none();
-        let walk = self.walk.get_or_insert_with(|| {
-            Box::new(Walker::new(self.view.text, &self.view.stream, ScanLimits::OWN).expect(PASSED))
-        });
-        let mut to_skip = if first { self.next } else { 0 };
-        let mut child = ChildSpan::default();
-        loop {
-            let event = walk.next().expect(PASSED).expect("the scan has counted the children");
-            match event {
-                Event::Start { empty } if walk.is_child() => {
-                    let tag = walk.tag();
-                    child.whole.start = tag.start;
-                    (child.local, child.ns) = (tag.name.local(), walk.element_ns());
-                    if !empty {
-                        continue;
-                    }
-                }
-                Event::End { .. } if walk.depth() == 1 => {}
-                _ => continue,
-            }
-            if to_skip == 0 {
-                child.whole.end = walk.at();
-                return child;
-            }
-            to_skip -= 1;
-        }
     }
 }
 

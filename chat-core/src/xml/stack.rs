@@ -9,6 +9,7 @@ pub(super) struct Stack<T, const N: usize> {
 }
 
 impl<T: Copy + Default, const N: usize> Stack<T, N> {
+    #[inline]
     pub(super) fn new() -> Self {
         Stack { inline: [T::default(); N], len: 0, spill: Vec::new() }
     }
@@ -33,31 +34,32 @@ impl<T: Copy + Default, const N: usize> Stack<T, N> {
     }
 
     #[inline]
-    pub(super) fn set(&mut self, i: usize, item: T) {
-        assert!(i < self.len, "only what was pushed can be replaced");
-        match self.inline.get_mut(i) {
-            Some(slot) => *slot = item,
-            None => self.spill[i - N] = item,
-        }
-    }
-
-    #[inline]
     pub(super) fn pop(&mut self) -> Option<T> {
-        let top = self.get(self.len.checked_sub(1)?).copied();
-        self.truncate(self.len - 1);
-        top
+        let top = match self.spill.pop() {
+            Some(top) => top,
+            None => *self.inline.get(self.len.checked_sub(1)?)?,
+        };
+        self.len -= 1;
+        Some(top)
     }
 
     #[inline]
     pub(super) fn truncate(&mut self, len: usize) {
-        if self.len > N {
+        if len < self.len {
             self.spill.truncate(len.saturating_sub(N));
+            self.len = len;
         }
-        self.len = self.len.min(len);
+    }
+
+    /// What lies inside, and what comes after.
+    #[inline]
+    pub(super) fn parts(&self) -> (&[T], &[T]) {
+        (&self.inline[..self.len.min(N)], &self.spill)
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = T> + '_ {
-        self.inline[..self.len.min(N)].iter().chain(&self.spill).copied()
+        let (usual, more) = self.parts();
+        usual.iter().chain(more).copied()
     }
 }
 
@@ -71,11 +73,10 @@ mod tests {
         for i in 0..5 {
             s.push(i);
         }
-        s.set(1, 10);
-        s.set(4, 40);
-        assert_eq!(s.iter().collect::<Vec<_>>(), [0, 10, 2, 3, 40]);
+        assert_eq!(s.iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        assert_eq!(s.parts(), (&[0, 1][..], &[2, 3, 4][..]));
         assert_eq!((s.get(3), s.get(5)), (Some(&3), None));
-        assert_eq!(s.pop(), Some(40));
+        assert_eq!(s.pop(), Some(4));
         s.truncate(1);
         assert_eq!((s.len(), s.pop(), s.pop()), (1, Some(0), None));
         s.push(7);

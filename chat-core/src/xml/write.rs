@@ -1,7 +1,7 @@
 //! Writing: where bytes go, and a stanza passed on with a new head.
 
 use super::element::{Element, Node};
-use super::escape::escape_attr;
+use super::escape::{escape_attr, needs_escape};
 use super::ns::{self, CLIENT, StreamNs};
 use super::scan::{HeadAttr, StanzaView};
 use smol_str::SmolStr;
@@ -71,66 +71,85 @@ pub struct Stamp<'s> {
 /// spells its content namespace in an unusual way (by a prefix, or again on a direct child while the target has
 /// another one) is taken apart and written anew. Elements deeper inside that carry a content namespace of their own
 /// (forwarded stanzas) are never touched. An element outside the content namespaces keeps its own.
-pub fn forward(view: &StanzaView<'_>, stamp: &Stamp<'_>, out: &mut dyn Sink) {
+pub fn forward(view: &StanzaView<'_>, stamp: &Stamp<'_>, out: &mut Vec<u8>) {
     let (source, target) = (view.ns(), stamp.xmlns.unwrap_or(CLIENT));
     let usual = view.prefix().is_empty() && ns::is_content(source);
     if !usual || (view.content_redeclared() && source != target) {
         return forward_anew(view, stamp, out);
     }
-    let bytes = view.bytes();
-    out.put(b"<");
-    out.put(view.raw_name().as_bytes());
+    let (bytes, attrs, content) = (view.bytes(), view.raw_attrs(), view.content());
+    let name = &bytes[1..attrs.start];
+    out.extend_from_slice(&bytes[..attrs.start]);
     put_head(view, stamp, out);
-    put_other_attrs(view, stamp, out);
-    if view.is_empty_tag() && stamp.append.is_empty() {
-        return out.put(b"/>");
+    put_other_attrs(view, stamp, attrs, out);
+    let end_tag = b"</>".len() + name.len();
+    match (view.is_empty_tag(), stamp.append) {
+        (true, b"") => out.extend_from_slice(b"/>"),
+        // All the rest as it is, unless there is white space in the end tag.
+        (false, b"") if content.end + end_tag == bytes.len() => {
+            out.extend_from_slice(&bytes[content.start - b">".len()..]);
+        }
+        (_, append) => {
+            for part in [b">", &bytes[content], append, b"</", name, b">"] {
+                out.extend_from_slice(part);
+            }
+        }
     }
-    out.put(b">");
-    out.put(&bytes[view.content()]);
-    out.put(stamp.append);
-    out.put(b"</");
-    out.put(view.raw_name().as_bytes());
-    out.put(b">");
 }
 
 /// The attributes that are new or may be.
-fn put_head(view: &StanzaView<'_>, stamp: &Stamp<'_>, out: &mut dyn Sink) {
-    for (name, head) in [("to", stamp.to), ("from", stamp.from)] {
-        if let Head::Set(value) = head {
-            put_attr(out, name, value);
-        }
+fn put_head(view: &StanzaView<'_>, stamp: &Stamp<'_>, out: &mut Vec<u8>) {
+    if let Head::Set(to) = stamp.to {
+        put_value(out, b" to='", to);
+    }
+    if let Head::Set(from) = stamp.from {
+        put_value(out, b" from='", from);
     }
     if let Some(ns) = stamp.xmlns {
-        put_attr(out, "xmlns", ns);
+        put_value(out, b" xmlns='", ns);
     }
     if let (Some(lang), None) = (stamp.lang, view.head_range(HeadAttr::Lang)) {
-        put_attr(out, "xml:lang", lang);
+        put_value(out, b" xml:lang='", lang);
     }
     for (prefix, ns) in view.inherited() {
-        out.put(b" xmlns:");
-        out.put(prefix.as_bytes());
-        out.put(b"='");
-        escape_attr(out, ns);
-        out.put(b"'");
+        out.extend_from_slice(b" xmlns:");
+        out.extend_from_slice(prefix.as_bytes());
+        put_value(out, b"='", ns);
     }
 }
 
+/// Writes a value, escaped, with its second quote, behind what is `before` it.
+#[inline(always)]
+fn put_value(out: &mut Vec<u8>, before: &[u8], value: &str) {
+    out.extend_from_slice(before);
+    match needs_escape(value) {
+        false => out.extend_from_slice(value.as_bytes()),
+        true => escape_attr(out, value),
+    }
+    out.push(b'\'');
+}
+
 /// The rest of the start tag, without what [`put_head`] replaced.
-fn put_other_attrs(view: &StanzaView<'_>, stamp: &Stamp<'_>, out: &mut dyn Sink) {
-    let cut = |gone: bool, head| if gone { view.head_cut(head) } else { None };
-    let mut cuts: [Option<Range<usize>>; 3] = [
+fn put_other_attrs(view: &StanzaView<'_>, stamp: &Stamp<'_>, attrs: Range<usize>, out: &mut Vec<u8>) {
+    const NOTHING: Range<usize> = usize::MAX..usize::MAX;
+    let cut = |gone: bool, head| if gone { view.head_cut(head) } else { None }.unwrap_or(NOTHING);
+    let mut cuts = [
         cut(stamp.to != Head::Keep, HeadAttr::To),
         cut(stamp.from != Head::Keep, HeadAttr::From),
         cut(true, HeadAttr::Xmlns),
     ];
-    cuts.sort_unstable_by_key(|cut| cut.as_ref().map_or(usize::MAX, |c| c.start));
-    let attrs = view.raw_attrs();
+    // In order: three exchanges are all that three of them can need.
+    for (i, j) in [(0, 1), (1, 2), (0, 1)] {
+        if cuts[i].start > cuts[j].start {
+            cuts.swap(i, j);
+        }
+    }
     let mut done = attrs.start;
-    for cut in cuts.into_iter().flatten() {
-        out.put(&view.bytes()[done..cut.start]);
+    for cut in cuts.into_iter().take_while(|cut| *cut != NOTHING) {
+        out.extend_from_slice(&view.bytes()[done..cut.start]);
         done = cut.end;
     }
-    out.put(&view.bytes()[done..attrs.end]);
+    out.extend_from_slice(&view.bytes()[done..attrs.end]);
 }
 
 /// A stanza whose own name has a prefix, spelled without, as [`forward`] does it: each namespace is written wherever it
@@ -140,7 +159,7 @@ pub fn respelled(view: &StanzaView<'_>) -> Option<Vec<u8>> {
 }
 
 /// The slow way, for stanzas that spell their namespace oddly.
-fn forward_anew(view: &StanzaView<'_>, stamp: &Stamp<'_>, out: &mut dyn Sink) {
+fn forward_anew(view: &StanzaView<'_>, stamp: &Stamp<'_>, out: &mut Vec<u8>) {
     let mut stanza = Element::of(view);
     for (name, head) in [("to", stamp.to), ("from", stamp.from)] {
         match head {
