@@ -17,6 +17,7 @@ pub mod id;
 pub mod lanes;
 pub mod limits;
 pub mod map;
+pub(crate) mod marks;
 pub mod pending;
 pub mod rare;
 pub mod rng;

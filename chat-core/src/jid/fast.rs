@@ -3,6 +3,8 @@
 //! Everything here answers "certainly prepared" or "do not know"; it never finds an error, so that the slow way alone
 //! decides what is wrong.
 
+use crate::base::marks::{above, below, each, equal, run};
+
 use super::{JID_BYTES_MAX, JidRef, PART_BYTES_MAX};
 
 const LOCAL: u8 = 1;
@@ -66,14 +68,23 @@ pub(super) fn parse(text: &str) -> Option<JidRef<'_>> {
 /// Where the next `@` or `/` stands, or the end; and which parts may hold all the bytes before it.
 fn scan_to_separator(bytes: &[u8], start: usize) -> (usize, u8) {
     let mut parts = LOCAL | DOMAIN;
-    for (index, byte) in bytes.iter().enumerate().skip(start) {
-        let allowed = ALLOWED[usize::from(*byte)];
-        if allowed & SEPARATOR != 0 {
-            return (index, parts);
+    let len = run(&bytes[start..], mark_unusual, |byte| {
+        let allowed = ALLOWED[usize::from(byte)];
+        let separates = allowed & SEPARATOR != 0;
+        if !separates {
+            parts &= allowed;
         }
-        parts &= allowed;
-    }
-    (bytes.len(), parts)
+        separates
+    });
+    (start + len, parts)
+}
+
+/// Marks what is neither a small letter nor a digit nor `-` or `.`: all these may stand in each part.
+#[inline(always)]
+fn mark_unusual(eight: u64) -> u64 {
+    // Between the digits and the letters: what is not ASCII is marked anyway, so nothing is carried to where it matters.
+    let between = eight.wrapping_add(each(0x80 - (b'9' + 1))) & !eight.wrapping_add(each(0x80 - b'a'));
+    below(eight, b'-') | equal(eight, b'/') | between | above(eight, b'z')
 }
 
 /// Whether a localpart is ASCII, of valid length, and already its own prepared form.
@@ -83,7 +94,9 @@ pub(super) fn is_prepared_local(text: &str) -> bool {
 
 /// Whether a resourcepart is ASCII, of valid length, and already its own prepared form.
 pub(super) fn is_prepared_resource(text: &str) -> bool {
-    matches!(text.len(), 1..=PART_BYTES_MAX) && holds_only(text, RESOURCE)
+    let marks = |eight| below(eight, b' ') | above(eight, b'~');
+    let held = run(text.as_bytes(), marks, |byte| ALLOWED[usize::from(byte)] & RESOURCE == 0);
+    matches!(text.len(), 1..=PART_BYTES_MAX) && held == text.len()
 }
 
 /// Whether a domain is ASCII without A-labels, of valid length, and already its own prepared form. An IPv4 address
@@ -93,7 +106,20 @@ pub(super) fn is_prepared_domain(text: &str) -> bool {
 }
 
 fn has_prepared_labels(domain: &[u8]) -> bool {
-    domain.len() <= PART_BYTES_MAX && domain.split(|byte| *byte == b'.').all(is_prepared_label)
+    if domain.len() > PART_BYTES_MAX {
+        return false;
+    }
+    let mut rest = domain;
+    loop {
+        let dot = run(rest, |eight| equal(eight, b'.'), |byte| byte == b'.');
+        if !is_prepared_label(&rest[..dot]) {
+            return false;
+        }
+        match rest.get(dot + 1..) {
+            Some(behind) => rest = behind,
+            None => return true,
+        }
+    }
 }
 
 fn is_prepared_label(label: &[u8]) -> bool {
@@ -105,4 +131,51 @@ fn is_prepared_label(label: &[u8]) -> bool {
 
 fn holds_only(text: &str, part: u8) -> bool {
     text.bytes().all(|byte| ALLOWED[usize::from(byte)] & part != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same, byte by byte.
+    fn plainly(bytes: &[u8]) -> (usize, u8) {
+        let of = |byte: &u8| ALLOWED[usize::from(*byte)];
+        let end = bytes.iter().position(|b| of(b) & SEPARATOR != 0).unwrap_or(bytes.len());
+        (end, bytes[..end].iter().fold(LOCAL | DOMAIN, |parts, b| parts & of(b)))
+    }
+
+    #[test]
+    fn each_byte_counts_wherever_it_stands() {
+        for len in 1..=17 {
+            for (at, byte) in (0..len).flat_map(|at| (0..=255u8).map(move |byte| (at, byte))) {
+                for around in [b'a', b'z', b'0', b'9', b'-', b'.'] {
+                    let mut bytes = vec![around; len];
+                    bytes[at] = byte;
+                    assert_eq!(scan_to_separator(&bytes, 0), plainly(&bytes), "{bytes:?}");
+                    let Ok(text) = str::from_utf8(&bytes) else { continue };
+                    assert_eq!(is_prepared_resource(text), holds_only(text, RESOURCE), "{bytes:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn labels_end_at_each_dot() {
+        for (domain, prepared) in [
+            ("a", true),
+            ("a.b", true),
+            ("chat.example.com", true),
+            ("", false),
+            (".", false),
+            ("a.", false),
+            (".a", false),
+            ("a..b", false),
+            ("example.com.", false),
+            ("example.-a.com", false),
+            ("example.a-.com", false),
+            ("a.xn--b", false),
+        ] {
+            assert_eq!(has_prepared_labels(domain.as_bytes()), prepared, "{domain}");
+        }
+    }
 }

@@ -31,19 +31,25 @@ impl<'a> Walker<'a> {
 
     /// Takes the tag's declarations into scope and binds its prefixes (Namespaces in XML 1.0 §3 to §6).
     pub(super) fn namespaces(&mut self, name: QName) -> Result<(), XmlFault> {
-        let mut prefixed = 0;
+        let (mut prefixed, mut prefix) = (0, Span::default());
         for i in 0..self.attrs.len() {
             let Some(attr) = self.attrs.get(i).copied() else { break };
             match attr.kind(self.text) {
                 AttrKind::Declaration => self.declare(attr)?,
-                AttrKind::Prefixed => prefixed += 1,
+                AttrKind::Prefixed => (prefixed, prefix) = (prefixed + 1, attr.name.prefix()),
                 AttrKind::Plain => {}
             }
         }
-        self.bind(name.prefix())?;
-        if prefixed == 0 {
-            return Ok(());
+        self.tag_ns = Some(self.bind(name.prefix())?);
+        match prefixed {
+            0 => Ok(()),
+            // Mostly `xml:lang`.
+            1 => self.bind(prefix).map(drop),
+            _ => self.several_prefixes(),
         }
+    }
+
+    fn several_prefixes(&mut self) -> Result<(), XmlFault> {
         for i in 0..self.attrs.len() {
             if let Some(attr) = self.attrs.get(i).copied().filter(|a| a.kind(self.text) == AttrKind::Prefixed)
             {
@@ -73,23 +79,22 @@ impl<'a> Walker<'a> {
     }
 
     fn declare(&mut self, attr: Attr) -> Result<(), XmlFault> {
-        let value = attr.value.raw().of(self.text);
-        let prefix = match attr.name.prefix().is_empty() {
-            true => Span::default(),
-            false => attr.name.local(),
-        };
-        let is_xml = attr.value.means(self.text, XML);
-        match prefix.bytes(self.text) {
-            b"xml" if is_xml => return Ok(()),
+        let (text, value) = (self.text, attr.value);
+        let prefix = if attr.name.has_prefix() { attr.name.local() } else { Span::default() };
+        match prefix.bytes(text) {
+            b"xml" if value.means(text, XML) => return Ok(()),
             b"xml" => return ill("the prefix `xml` bound to something else"),
             b"xmlns" => return ill("the prefix `xmlns` declared"),
-            _ if is_xml || attr.value.means(self.text, XMLNS) => return ill("a reserved namespace declared"),
-            p if !p.is_empty() && value.is_empty() => return ill("a prefix bound to nothing"),
+            _ if value.means(text, XML) || value.means(text, XMLNS) => {
+                return ill("a reserved namespace declared");
+            }
+            p if !p.is_empty() && value.raw().is_empty() => return ill("a prefix bound to nothing"),
             _ => {}
         }
         // What is accepted here must be accepted again once we have written it.
-        if value.len() > NAMESPACE_BYTES_MAX / WRITTEN_BYTES_MAX
-            && (value.len() > NAMESPACE_BYTES_MAX || written_len(value) > NAMESPACE_BYTES_MAX)
+        let len = value.raw().len();
+        if len > NAMESPACE_BYTES_MAX / WRITTEN_BYTES_MAX
+            && (len > NAMESPACE_BYTES_MAX || written_len(value.raw().of(text)) > NAMESPACE_BYTES_MAX)
         {
             return Err(XmlFault::Policy("a long namespace"));
         }
@@ -100,40 +105,40 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    /// Finds out what `prefix` is bound to at the current tag; the empty prefix is the default namespace.
-    fn bind(&mut self, prefix: Span) -> Result<(), XmlFault> {
-        match self.resolve(prefix) {
-            Some(NsRef::Stream(slot)) => self.inherited |= 1 << slot,
-            Some(_) => {}
-            None => return Err(XmlFault::UnboundPrefix),
+    /// What `prefix` is bound to at the current tag; the empty prefix is the default namespace.
+    fn bind(&mut self, prefix: Span) -> Result<NsRef, XmlFault> {
+        let found = self.resolve(prefix);
+        if let Some(NsRef::Stream(slot)) = found {
+            self.inherited |= 1 << slot;
         }
-        Ok(())
+        found.ok_or(XmlFault::UnboundPrefix)
     }
 
     fn resolve(&self, prefix: Span) -> Option<NsRef> {
         let name = prefix.bytes(self.text);
-        if name == b"xml" {
-            return Some(NsRef::Xml);
+        let declared = |d: &&Declaration| match prefix.is_empty() {
+            true => d.prefix.is_empty(),
+            false => d.prefix.bytes(self.text) == name,
+        };
+        let (usual, more) = self.declarations.parts();
+        match more.iter().rev().find(declared).or_else(|| usual.iter().rev().find(declared)) {
+            Some(found) => Some(NsRef::Declared(found.value)),
+            None if name.is_empty() => Some(NsRef::StreamDefault),
+            // Nothing else can be declared for it.
+            None if name == b"xml" => Some(NsRef::Xml),
+            None => self.stream.slot(prefix.of(self.text)).map(NsRef::Stream),
         }
-        if self.declarations.len() > 0
-            && let Some(found) = self.declarations.iter().rev().find(|d| d.prefix.bytes(self.text) == name)
-        {
-            return Some(NsRef::Declared(found.value));
-        }
-        if name.is_empty() {
-            return Some(NsRef::StreamDefault);
-        }
-        self.stream.slot(prefix.of(self.text)).map(NsRef::Stream)
     }
 
     /// The namespace of the element whose start tag is the current one.
     #[inline]
     pub(super) fn element_ns(&self) -> NsRef {
-        let prefix = self.tag.name.prefix();
-        if prefix.is_empty() && self.declarations.len() == 0 {
-            return NsRef::StreamDefault;
+        match self.tag_ns {
+            Some(ns) => ns,
+            // No prefix, and nothing declared on the tag itself.
+            None if self.declarations.len() == 0 => NsRef::StreamDefault,
+            None => self.resolve(Span::default()).expect("there is always a default namespace"),
         }
-        self.resolve(prefix).expect("the walk has bound every prefix")
     }
 
     /// The namespace of an attribute of the current tag.

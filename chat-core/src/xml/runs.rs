@@ -1,5 +1,7 @@
 //! Runs of bytes that nobody needs to look at one by one: found eight or sixteen at a time.
 
+use crate::base::marks::{below, each, equal, run};
+
 use super::chars::{VALUE_STOP, WRITE_STOP, is};
 
 /// Zero for a byte that character data cannot simply pass over: markup, a reference, `]`, and what [`odd`] finds.
@@ -32,69 +34,23 @@ pub(super) fn text_run(bytes: &[u8]) -> usize {
     bytes.len() - left.len() + left.iter().position(|b| text_stop(*b) == 0).unwrap_or(left.len())
 }
 
-const fn each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
-/// Marks a byte by its highest bit. Those of the bytes that are `byte` are set; others may be as well.
-#[inline(always)]
-fn mark(eight: u64, byte: u8) -> u64 {
-    // What is equal becomes zero, and one less than that has its highest bit.
-    (eight ^ each(byte)).wrapping_sub(each(1))
-}
-
-/// Marks what is below `byte`, which is ASCII, and what is not ASCII, likewise.
-#[inline(always)]
-fn mark_below(eight: u64, byte: u8) -> u64 {
-    eight.wrapping_sub(each(byte)) | eight
-}
-
-/// How many bytes come before the first that is a `stop`. All that are must be among the `marks`; what else is marked
-/// costs a closer look.
-#[inline(always)]
-fn run(bytes: &[u8], marks: impl Fn(u64) -> u64, stop: impl Fn(u8) -> bool) -> usize {
-    let first = |eight: &[u8; 8]| {
-        let mut marks = marks(u64::from_le_bytes(*eight)) & each(0x80);
-        while marks != 0 {
-            let i = marks.trailing_zeros() as usize / 8;
-            if stop(eight[i]) {
-                return Some(i);
-            }
-            marks &= marks - 1;
-        }
-        None
-    };
-    let mut left = bytes;
-    while let Some((eight, behind)) = left.split_first_chunk() {
-        if let Some(i) = first(eight) {
-            return bytes.len() - left.len() + i;
-        }
-        left = behind;
-    }
-    match bytes.last_chunk() {
-        // Those of its bytes that were seen before are no stops.
-        Some(last) => first(last).map_or(bytes.len(), |i| bytes.len() - 8 + i),
-        None => left.iter().position(|b| stop(*b)).unwrap_or(left.len()),
-    }
-}
-
 /// How much of a quoted value can simply be passed over.
 pub(super) fn value_run(bytes: &[u8]) -> usize {
     // What stops and is not marked as `<` is not above `'`.
-    run(bytes, |eight| mark_below(eight, b'(') | mark(eight, b'<'), |b| is(b, VALUE_STOP))
+    run(bytes, |eight| below(eight, b'(') | equal(eight, b'<'), |b| is(b, VALUE_STOP))
 }
 
 /// How much the writer can simply copy.
 pub(super) fn write_run(bytes: &[u8]) -> usize {
     // `<` and `>` differ in one bit.
-    run(bytes, |eight| mark_below(eight, b'(') | mark(eight | each(0x02), b'>'), |b| is(b, WRITE_STOP))
+    run(bytes, |eight| below(eight, b'(') | equal(eight | each(0x02), b'>'), |b| is(b, WRITE_STOP))
 }
 
 /// Marks, among others, the quotes and `>`.
 #[inline(always)]
 pub(super) fn tag_marks(eight: u64) -> u64 {
     // 0x22 and 0x27: the quotes differ in two bits.
-    (mark(eight | each(0x05), b'\'') | mark(eight, b'>')) & each(0x80)
+    (equal(eight | each(0x05), b'\'') | equal(eight, b'>')) & each(0x80)
 }
 
 /// Where the first `byte` is, which is ASCII. For what is near: `memchr` takes more to begin with.
@@ -104,7 +60,7 @@ pub(super) fn find_near(bytes: &[u8], byte: u8) -> Option<usize> {
     while let Some((eight, behind)) = left.split_first_chunk() {
         let eight = u64::from_le_bytes(*eight);
         // The first mark is right but for bytes that had their highest bit before.
-        let marks = mark(eight, byte) & !eight & each(0x80);
+        let marks = equal(eight, byte) & !eight & each(0x80);
         if marks != 0 {
             return Some(bytes.len() - left.len() + marks.trailing_zeros() as usize / 8);
         }

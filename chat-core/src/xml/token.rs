@@ -27,6 +27,10 @@ impl Span {
         &text.as_bytes()[self.start as usize..self.end as usize]
     }
 
+    pub(super) fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
     pub(super) fn is_empty(self) -> bool {
         self.start == self.end
     }

@@ -7,7 +7,7 @@ use super::lex::{cdata_end, cut_off, name_end, space_end, text_end, value};
 use super::ns::StreamNs;
 use super::scan::ScanLimits;
 use super::stack::Stack;
-use super::token::{Ahead, Attr, BYTES_MAX, Declaration, Event, Open, QName, Span, Tag};
+use super::token::{Ahead, Attr, BYTES_MAX, Declaration, Event, NsRef, Open, QName, Span, Tag};
 
 /// Nesting that no setting of `depth_max` exceeds: trees of this depth are dropped and compared recursively.
 pub const DEPTH_MAX: u16 = 1024;
@@ -17,7 +17,7 @@ pub(super) fn text_of(bytes: &[u8]) -> Result<&str, XmlFault> {
     if bytes.len() >= BYTES_MAX {
         return Err(XmlFault::Policy("more than 2 GiB"));
     }
-    match str::from_utf8(bytes) {
+    match simdutf8::basic::from_utf8(bytes) {
         Ok(text) if text.starts_with('<') => Ok(text),
         Ok(_) => ill("no element"),
         Err(_) => ill("not UTF-8"),
@@ -35,6 +35,8 @@ pub(super) struct Walker<'a> {
     pub(super) declarations: Stack<Declaration, 8>,
     pub(super) attrs: Stack<Attr, 8>,
     pub(super) tag: Tag,
+    /// The namespace of the element, if its tag has prefixes or declarations.
+    pub(super) tag_ns: Option<NsRef>,
     /// Slots of the stream header's prefixes that are used.
     pub(super) inherited: u16,
 }
@@ -52,6 +54,7 @@ impl<'a> Walker<'a> {
             declarations: Stack::new(),
             attrs: Stack::new(),
             tag: Tag::default(),
+            tag_ns: None,
             inherited: 0,
         }
     }
@@ -186,6 +189,7 @@ impl<'a> Walker<'a> {
         if seen.again {
             self.unique_names()?;
         }
+        self.tag_ns = None;
         if name.has_prefix() || seen.prefixes() {
             self.namespaces(name)?;
         }
@@ -199,11 +203,12 @@ impl<'a> Walker<'a> {
     pub(super) fn end_tag(&mut self) -> Result<(), XmlFault> {
         let (bytes, start) = (self.text.as_bytes(), self.at);
         let Some(open) = self.open.pop() else { return ill("an end tag without a start") };
-        let name = open.name.bytes(self.text);
-        if !bytes[start + 2..].starts_with(name) {
+        let name = start + 2;
+        let len = (open.name.end - open.name.start) as usize;
+        if !alike(bytes, open.name.start as usize, name, len) {
             return ill("the end tag of another element");
         }
-        let end = space_end(bytes, start + 2 + name.len());
+        let end = space_end(bytes, name + len);
         match bytes.get(end) {
             Some(b'>') => {}
             Some(_) => return ill("the end tag of another element"),
@@ -230,6 +235,19 @@ impl<'a> Walker<'a> {
         let end = cdata_end(bytes, start)?;
         self.at = end + END.len();
         Ok(Span::new(start, end))
+    }
+}
+
+/// Whether two names of this length are one. Most have at most eight bytes, and are compared at once.
+#[inline(always)]
+fn alike(bytes: &[u8], a: usize, b: usize, len: usize) -> bool {
+    let (a, b) = (&bytes[a..], &bytes[b..]);
+    match (a.first_chunk(), b.first_chunk()) {
+        (Some(x), Some(y)) if matches!(len, 1..=8) => {
+            let differ = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
+            differ << (64 - 8 * len) == 0
+        }
+        _ => b.starts_with(&a[..len]),
     }
 }
 
@@ -266,20 +284,19 @@ struct Seen {
 impl Seen {
     #[inline(always)]
     fn note(&mut self, name: QName, bytes: &[u8]) {
-        let Span { start, end } = name.whole();
-        let mark = Self::mark((end - start) as usize, bytes[end as usize - 1]);
+        let mark = Self::mark(bytes[name.whole().end as usize - 1]);
         self.again |= self.marks & mark != 0;
         self.marks |= mark;
         self.prefix |= name.has_prefix();
     }
 
-    /// The mark of a name of this length that ends with this byte. The usual ones differ.
-    const fn mark(len: usize, last: u8) -> u64 {
-        1 << ((last as usize ^ (len << 3)) % 64)
+    /// The mark of a name that ends with this byte. Those of `to`, `from`, `id`, `type`, `xml:lang` and `xmlns` differ.
+    const fn mark(last: u8) -> u64 {
+        1 << (last % 64)
     }
 
     /// Whether there may be prefixes, or declarations.
     fn prefixes(&self) -> bool {
-        self.prefix || self.marks & Self::mark("xmlns".len(), b's') != 0
+        self.prefix || self.marks & Self::mark(b's') != 0
     }
 }
