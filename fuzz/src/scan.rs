@@ -6,7 +6,7 @@ use chat_core::xml::element::Attr;
 use chat_core::xml::write::{forwarded, forwarded_ns, respelled};
 use chat_core::xml::{
     Element, FrameKind, Framer, Head, Node, ScanLimits, Stamp, Step, StreamNs, XmlFault, ns, parse_header,
-    scan as scan_stanza,
+    scan as scan_stanza, scan_front, utf8,
 };
 use rxml::Parse;
 
@@ -43,7 +43,24 @@ fn behind_a_header(data: &[u8]) {
     }
 }
 
+/// What is scanned at the front of a text is what framing it first would give.
+fn in_front(data: &[u8], stream: &StreamNs) {
+    let Some(text) = utf8(data) else { return };
+    let front = scan_front(text, stream, &ScanLimits::WIDEST);
+    let mut framer = Framer::default();
+    assert_eq!(framer.push(b"<s>"), Ok(Step::Frame { kind: FrameKind::Header, end: 3 }));
+    let framed = match framer.push(data) {
+        Ok(Step::Frame { kind: FrameKind::Element, end }) => {
+            scan_stanza(&data[..end], stream, &ScanLimits::WIDEST).ok()
+        }
+        _ => None,
+    };
+    assert_eq!(front.as_ref().map(|view| view.bytes()), framed.as_ref().map(|view| view.bytes()));
+    assert_eq!(front.as_ref().map(Element::of), framed.as_ref().map(Element::of));
+}
+
 fn on_a_stream(data: &[u8], stream: &StreamNs) {
+    in_front(data, stream);
     let Ok(view) = scan_stanza(data, stream, &ScanLimits::WIDEST) else { return };
     let tree = Element::of(&view);
     assert!(tree.is(view.name(), view.ns()));

@@ -9,30 +9,70 @@ use crate::session::Seat;
 use crate::stanza::{Condition, IqType, Kind, PresenceType, Stanza, ns};
 use crate::stream::{StreamCondition, StreamError};
 use crate::xml::write::respelled;
-use crate::xml::{Element, ScanLimits, StanzaView, StreamNs, XmlFault, scan};
+use crate::xml::{Element, ScanLimits, StanzaView, StreamNs, XmlFault, scan, scan_front};
 
 impl Engine {
     pub(super) fn on_bound_element(&mut self, conn: ConnId, seat: Seat, bytes: &[u8]) {
-        let Some(session) = self.sessions.get_mut(conn) else { return };
-        let limits = ScanLimits::from(session.limits(&self.cx.settings));
-        // Moved out for as long as the view borrows it; nothing below opens a stream on this connection.
-        let stream_ns = std::mem::take(&mut session.ns);
-        let lang = session.lang.clone();
+        let Some((stream_ns, limits)) = self.borrow_ns(conn) else { return };
         match scan(bytes, &stream_ns, &limits) {
+            Ok(view) => self.on_bound_view(conn, seat, &view),
             Err(fault) => self.fail(conn, &fault.into()),
-            Ok(view) if view.ns() == ns::CLIENT => match respelled(&view) {
-                None => self.on_stanza(conn, seat, &view, lang.as_deref()),
-                Some(anew) => self.on_respelled(conn, seat, &anew, lang.as_deref()),
-            },
-            Ok(view) if view.ns() == ns::SM => self.on_sm_element(conn, seat, &view),
-            Ok(view) => self.on_other(conn, seat, &view),
         }
+        self.after_element(conn, seat, stream_ns);
+    }
+
+    /// The element that lies whole at the front of `text`, received by a resource, and how many bytes it had. There need
+    /// not be one, and it need not be acceptable: then nothing happened, and the framer has its turn.
+    pub(super) fn on_bound_front(&mut self, conn: ConnId, text: &str) -> Option<usize> {
+        let session =
+            self.sessions.get_mut(conn).filter(|s| s.inbox.is_between() && text.starts_with('<'))?;
+        let (seat, max) = (session.seat()?, session.element_max as usize);
+        let (stream_ns, limits) = self.borrow_ns(conn)?;
+        let len = match scan_front(text, &stream_ns, &limits) {
+            Some(view) if view.bytes().len() <= max => {
+                self.on_bound_view(conn, seat, &view);
+                view.bytes().len()
+            }
+            _ => {
+                self.give_back_ns(conn, stream_ns);
+                return None;
+            }
+        };
+        self.after_element(conn, seat, stream_ns);
+        Some(len)
+    }
+
+    /// What a stream header bound, moved out for as long as a view borrows it: nothing that handles an element opens a
+    /// stream on its connection. And the limits of the scan.
+    fn borrow_ns(&mut self, conn: ConnId) -> Option<(StreamNs, ScanLimits)> {
+        let session = self.sessions.get_mut(conn)?;
+        let limits = ScanLimits::from(session.limits(&self.cx.settings));
+        Some((std::mem::take(&mut session.ns), limits))
+    }
+
+    fn give_back_ns(&mut self, conn: ConnId, stream_ns: StreamNs) {
         if let Some(session) = self.sessions.get_mut(conn) {
             session.ns = stream_ns;
         }
+    }
+
+    fn after_element(&mut self, conn: ConnId, seat: Seat, stream_ns: StreamNs) {
+        self.give_back_ns(conn, stream_ns);
         // Whatever it was, it waits to be settled, and its answers count.
         self.check_unsettled(conn, seat);
         self.close_overfull(seat.user);
+    }
+
+    fn on_bound_view(&mut self, conn: ConnId, seat: Seat, view: &StanzaView<'_>) {
+        let Some(lang) = self.sessions.get_mut(conn).map(|session| session.lang.clone()) else { return };
+        match view.ns() {
+            ns::CLIENT => match respelled(view) {
+                None => self.on_stanza(conn, seat, view, lang.as_deref()),
+                Some(anew) => self.on_respelled(conn, seat, &anew, lang.as_deref()),
+            },
+            ns::SM => self.on_sm_element(conn, seat, view),
+            _ => self.on_other(conn, seat, view),
+        }
     }
 
     /// A stanza that was spelled oddly. What grows too much by that, or could not be read again, is refused here and not

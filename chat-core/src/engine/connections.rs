@@ -7,7 +7,7 @@ use crate::base::ConnId;
 use crate::effect::{Output, Then, TlsInfo};
 use crate::session::{self, Ask, Frame, HandOver, Listener, Phase, Place, Session, Wake};
 use crate::stream::{StreamCondition, StreamError};
-use crate::xml::FrameKind;
+use crate::xml::{FrameKind, utf8};
 
 impl Engine {
     pub(super) fn on_accepted(&mut self, conn: ConnId, listener: Listener, peer: IpAddr) {
@@ -61,6 +61,9 @@ impl Engine {
     /// Handles what waits on a connection and then `input`, as far as it can be handled now; the rest waits.
     pub(super) fn pump(&mut self, conn: ConnId, input: &[u8]) {
         let mut scratch = std::mem::take(&mut self.frame);
+        // Looked at as text once, for all stanzas in it. If it is none, perhaps because a character was cut, it is
+        // framed first, like what is received before there is a resource.
+        let text = self.sessions.get_mut(conn).and_then(|session| session.seat()).and_then(|_| utf8(input));
         let mut at = 0;
         while let Some(session) = self.sessions.get_mut(conn) {
             if matches!(session.phase, Phase::Closing) {
@@ -71,6 +74,12 @@ impl Engine {
                 session.inbox.hold(self.cx.wires.pool(), &input[at..]);
                 break;
             }
+            if let Some(len) = text.and_then(|text| self.on_bound_front(conn, &text[at..])) {
+                at += len;
+                self.drain_local();
+                continue;
+            }
+            let Some(session) = self.sessions.get_mut(conn) else { break };
             let max = session.element_max as usize;
             match session.inbox.next(self.cx.wires.pool(), input, &mut at, &mut scratch, max) {
                 Ok(None) => break,

@@ -44,6 +44,11 @@ impl Inbox {
         self.queue.is_empty()
     }
 
+    /// Nothing waits here, and what comes next may begin with a stanza.
+    pub fn is_between(&self) -> bool {
+        self.queue.is_empty() && self.framer.is_between()
+    }
+
     /// Bytes that wait here.
     pub fn len(&self) -> usize {
         self.queue.len()

@@ -107,6 +107,11 @@ impl Framer {
         !matches!(self.state, State::Start | State::Between | State::Closed)
     }
 
+    /// Whether a stanza may begin with the next byte.
+    pub fn is_between(&self) -> bool {
+        self.state == State::Between
+    }
+
     /// Looks at bytes that follow those of all earlier calls, up to the end of a frame.
     ///
     /// After a frame the framer is ready for the next one: push the bytes past `end`. After a fault the stream is

@@ -295,6 +295,30 @@ proptest! {
         }
     }
 
+    /// What is scanned at the front of a text is what framing it first would give.
+    #[test]
+    fn what_lies_in_front_is_what_would_be_framed(dice in dice(), more in dice(), changes in changes(), part in any::<usize>()) {
+        let whole = format!("{}{}", stanza(&dice), stanza(&more));
+        let mut cut = part % (whole.len() + 1);
+        while !whole.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        let spoiled = String::from_utf8_lossy(&spoil(&whole, &changes)).into_owned();
+        for text in [&whole, &whole[..cut], &spoiled] {
+            let front = scan_front(text, &StreamNs::client(), &wide());
+            let mut framer = Framer::default();
+            framer.push(b"<s>").unwrap();
+            let framed = match framer.push(text.as_bytes()) {
+                Ok(Step::Frame { kind: FrameKind::Element, end }) => {
+                    scan(&text.as_bytes()[..end], &StreamNs::client(), &wide()).ok()
+                }
+                _ => None,
+            };
+            prop_assert_eq!(front.as_ref().map(StanzaView::as_str), framed.as_ref().map(StanzaView::as_str), "{}", text);
+            prop_assert_eq!(front.as_ref().map(Element::of), framed.as_ref().map(Element::of));
+        }
+    }
+
     #[test]
     fn parsing_undoes_writing(dice in dice()) {
         let tree = Element::parse(stanza(&dice).as_bytes(), &StreamNs::client()).unwrap();

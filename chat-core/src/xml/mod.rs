@@ -7,7 +7,7 @@
 //! ```text
 //! bytes ─ Framer::push ─┬─ Header ─ parse_header ─ HeaderView ─ StreamNs
 //!                       └─ Element ─ scan ─ StanzaView ─┬─ forward ─ bytes
-//!                                                       └─ Element::parse ─ Element::write ─ bytes
+//! text ────────────────────── scan_front ─┘             └─ Element::parse ─ Element::write ─ bytes
 //! ```
 //!
 //! Invariants:
@@ -54,5 +54,5 @@ pub use frame::{FrameKind, Framer, Step};
 pub use header::{HeaderView, parse_header};
 pub use ns::StreamNs;
 pub use outline::{Outline, OutlineReader, Outlines};
-pub use scan::{ScanLimits, StanzaView, scan};
+pub use scan::{ScanLimits, StanzaView, scan, scan_front, utf8};
 pub use write::{Head, Sink, Stamp, forward};

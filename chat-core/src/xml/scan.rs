@@ -3,17 +3,17 @@
 
 use super::chars::{SPACE, is};
 use super::children::{CHILDREN_INLINE, ChildSpan};
-use super::fault::XmlFault;
+use super::fault::{XmlFault, ill};
 use super::ns::{self, StreamNs};
 use super::token::{Ahead, Attr, NsRef, QName, Span, Value};
-use super::walk::{Walker, text_of};
+use super::walk::{Walker, may_begin, text_of};
 use crate::base::limits::Limits;
 use std::borrow::Cow;
 use std::ops::Range;
 
 pub use super::bind::{DECLARATIONS_MAX, NAMESPACE_BYTES_MAX, SAME_NAMES_MAX};
 pub use super::children::{ChildView, Children};
-pub use super::walk::DEPTH_MAX;
+pub use super::walk::{DEPTH_MAX, utf8};
 
 /// What a scan refuses although it is good XML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,8 +123,23 @@ pub struct StanzaView<'a> {
 pub fn scan<'a>(bytes: &'a [u8], stream: &StreamNs, limits: &ScanLimits) -> Result<StanzaView<'a>, XmlFault> {
     // A view is large, and moved less if it is made where it is going to be.
     let mut view = StanzaView::new(text_of(bytes)?, stream.clone());
-    view.read(stream, limits)?;
-    Ok(view)
+    match view.read(stream, limits)? {
+        end if end == bytes.len() => Ok(view),
+        _ => ill("something follows the element"),
+    }
+}
+
+/// The element at the front of `text`, if one that [`scan`] would accept lies there whole; whatever follows. It is
+/// exactly the frame that a [`Framer`](super::Framer) between stanzas would find, found without a look beforehand.
+///
+/// `None` says nothing but that: the element may be unfinished, or bad, or none.
+#[inline]
+pub fn scan_front<'a>(text: &'a str, stream: &StreamNs, limits: &ScanLimits) -> Option<StanzaView<'a>> {
+    may_begin(text).ok()?;
+    let mut view = StanzaView::new(text, stream.clone());
+    let end = view.read(stream, limits).ok()?;
+    view.text = &text[..end];
+    Some(view)
 }
 
 impl<'a> StanzaView<'a> {
@@ -147,8 +162,9 @@ impl<'a> StanzaView<'a> {
         StanzaView { text, stream: StreamNs::client(), meant: Vec::new(), found: *found, children }
     }
 
+    /// Reads the element at the front of the text, and says where it ends.
     #[inline(never)]
-    fn read(&mut self, stream: &StreamNs, limits: &ScanLimits) -> Result<(), XmlFault> {
+    fn read(&mut self, stream: &StreamNs, limits: &ScanLimits) -> Result<usize, XmlFault> {
         let walk = &mut Walker::new(self.text, stream, *limits);
         loop {
             match walk.ahead()? {
@@ -188,7 +204,7 @@ impl<'a> StanzaView<'a> {
             }
         }
         self.found.inherited = walk.inherited();
-        walk.over()
+        Ok(walk.at() as usize)
     }
 
     /// The element itself begins.

@@ -12,16 +12,25 @@ use super::token::{Ahead, Attr, BYTES_MAX, Declaration, Event, NsRef, Open, QNam
 /// Nesting that no setting of `depth_max` exceeds: trees of this depth are dropped and compared recursively.
 pub const DEPTH_MAX: u16 = 1024;
 
-/// What a walk may begin with. XMPP knows no other encoding than UTF-8 (RFC 6120 §11.6).
+/// Bytes as text, if they are UTF-8: XMPP knows no other encoding (RFC 6120 §11.6).
+pub fn utf8(bytes: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(bytes).ok()
+}
+
+/// What a walk may begin with.
 pub(super) fn text_of(bytes: &[u8]) -> Result<&str, XmlFault> {
-    if bytes.len() >= BYTES_MAX {
+    match utf8(bytes) {
+        Some(text) => may_begin(text).map(|()| text),
+        None => ill("not UTF-8"),
+    }
+}
+
+/// Whether a walk may begin with a text.
+pub(super) fn may_begin(text: &str) -> Result<(), XmlFault> {
+    if text.len() >= BYTES_MAX {
         return Err(XmlFault::Policy("more than 2 GiB"));
     }
-    match simdutf8::basic::from_utf8(bytes) {
-        Ok(text) if text.starts_with('<') => Ok(text),
-        Ok(_) => ill("no element"),
-        Err(_) => ill("not UTF-8"),
-    }
+    if text.starts_with('<') { Ok(()) } else { ill("no element") }
 }
 
 /// The walk itself.
@@ -42,7 +51,7 @@ pub(super) struct Walker<'a> {
 }
 
 impl<'a> Walker<'a> {
-    /// `text`: of [`text_of`].
+    /// `text`: one that [`may_begin`] lets pass.
     #[inline]
     pub(super) fn new(text: &'a str, stream: &'a StreamNs, limits: ScanLimits) -> Self {
         Walker {
