@@ -46,6 +46,9 @@ impl Span {
 }
 
 impl Mono {
+    /// The end of time: the deadline of what has none.
+    pub const NEVER: Mono = Mono(u64::MAX);
+
     /// The time that has passed since `earlier`; zero if `earlier` lies ahead.
     pub const fn since(self, earlier: Mono) -> Span {
         Span(self.0.saturating_sub(earlier.0))

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use super::Engine;
 use crate::base::ConnId;
-use crate::effect::{Output, Then, TlsInfo};
+use crate::effect::{Then, TlsInfo};
 use crate::session::{self, Ask, Frame, HandOver, Listener, Phase, Place, Session, Wake};
 use crate::stream::{StreamCondition, StreamError};
 use crate::xml::{FrameKind, utf8};
@@ -106,8 +106,10 @@ impl Engine {
             }
         }
         self.frame = scratch;
-        self.set_reading(conn);
-        self.rearm(conn);
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.set_reading(&mut self.cx);
+            session.arm(&mut self.cx);
+        }
     }
 
     /// Mail of this worker to itself is handled before the next stanza, so that order is kept.
@@ -220,7 +222,7 @@ impl Engine {
             Wake::Nothing => return,
             Wake::Fail(error) => self.fail(conn, &error),
             Wake::Drop => return self.on_lost(conn),
-            Wake::Read => self.set_reading(conn),
+            Wake::Read => session.set_reading(&mut self.cx),
             Wake::Login => session::ask_delayed(session, &mut self.cx),
             Wake::Probe => self.probe(conn),
         }
@@ -230,16 +232,6 @@ impl Engine {
     pub(super) fn rearm(&mut self, conn: ConnId) {
         if let Some(session) = self.sessions.get_mut(conn) {
             session.arm(&mut self.cx);
-        }
-    }
-
-    /// Tells the driver whether to read, if that has changed.
-    pub(super) fn set_reading(&mut self, conn: ConnId) {
-        let Some(session) = self.sessions.get_mut(conn) else { return };
-        let on = !session.holds.any();
-        if session.reading != on {
-            session.reading = on;
-            self.cx.outputs.push_back(Output::Reading { conn, on });
         }
     }
 

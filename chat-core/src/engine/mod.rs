@@ -202,7 +202,7 @@ impl Engine {
             .filter(|session| session.holds.moving && self.cx.wires.is_closed(conn))?;
         let mut session = self.sessions.remove(conn)?;
         session.disarm(&mut self.cx);
-        Some(HandOver::pack(*session, self.cx.wires.pool()))
+        Some(HandOver::pack(session, self.cx.wires.pool()))
     }
 
     /// A batch that another worker has read ([`Output::Mail`]) is filled again: so mail needs no memory of its own.

@@ -25,8 +25,8 @@ fn table() -> Vec<(&'static str, usize, usize)> {
     let [(entry, entry_bytes), (expired, expired_bytes)] = super::tables::SIZES;
     vec![
         // For each connection.
-        ("Session", size_of::<Session>(), 304),
-        ("its Inbox", size_of::<Inbox>(), 40),
+        ("Session", size_of::<Option<Session>>(), 256),
+        ("its Inbox", size_of::<Inbox>(), 32),
         ("its Identity", size_of::<Identity>(), 24),
         (outbox, outbox_bytes, 64),
         ("a timer", timer::timer_size::<Deadline>(), 64),
@@ -97,4 +97,10 @@ fn what_a_message_touches_of_a_user_lies_in_two_lines() {
     );
     let flag = size_of::<usize>();
     assert_eq!(resource + offset_of!(Resource, presence) + flag, 2 * LINE, "whether there is presence");
+}
+
+#[test]
+fn what_a_stanza_touches_of_its_connection_lies_in_three_lines() {
+    assert_eq!(offset_of!(Session, ns), 2 * LINE, "what the stream header said");
+    assert_eq!(offset_of!(Session, delayed), 3 * LINE, "what only logins need");
 }

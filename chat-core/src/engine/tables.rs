@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use smol_str::SmolStr;
 
-use crate::base::{ConnId, HashKey, KeyedMap, Mono, Slots, Span, UserId};
+use crate::base::{ConnId, HashKey, KeyedMap, Mono, Shelves, Slots, Span, UserId};
 use crate::jid::BareJid;
 use crate::session::Session;
 use crate::user::User;
@@ -12,7 +12,7 @@ use crate::user::User;
 /// Sessions, found by the ids that the driver chose.
 #[derive(Default)]
 pub struct Sessions {
-    table: Vec<Option<Box<Session>>>,
+    table: Shelves<Option<Session>>,
     len: usize,
 }
 
@@ -20,25 +20,25 @@ impl Sessions {
     /// A new session under its own id.
     pub fn insert(&mut self, session: Session) {
         let index = session.conn.0.index as usize;
-        if self.table.len() <= index {
-            self.table.resize_with(index + 1, || None);
+        while self.table.len() <= index {
+            self.table.push(None);
         }
         assert!(
             self.table[index].is_none(),
             "the driver gave the id {:?} to two live connections",
             session.conn
         );
-        self.table[index] = Some(Box::new(session));
+        self.table[index] = Some(session);
         self.len += 1;
     }
 
     /// A session.
     pub fn get_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
-        self.table.get_mut(conn.0.index as usize)?.as_deref_mut().filter(|s| s.conn == conn)
+        self.table.get_mut(conn.0.index as usize)?.as_mut().filter(|s| s.conn == conn)
     }
 
     /// The end of a session.
-    pub fn remove(&mut self, conn: ConnId) -> Option<Box<Session>> {
+    pub fn remove(&mut self, conn: ConnId) -> Option<Session> {
         self.get_mut(conn)?;
         self.len -= 1;
         self.table[conn.0.index as usize].take()
@@ -52,7 +52,7 @@ impl Sessions {
     /// All of them, in the order of their index.
     #[cfg(feature = "sim")]
     pub fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.table.iter().flatten().map(|session| &**session)
+        self.table.iter().flatten()
     }
 
     /// All ids, in the order of their index.

@@ -1,6 +1,6 @@
 //! The deadlines of a connection. Each connection has one timer, armed at the earliest of them and re-armed lazily.
 
-use super::{Phase, Session};
+use super::{Phase, Session, Sign};
 use crate::base::Mono;
 use crate::effect::{Cx, Deadline};
 use crate::stream::{StreamCondition, StreamError};
@@ -28,9 +28,9 @@ impl Session {
         let limits = self.limits(&cx.settings);
         let (mut at, mut why) = match self.phase {
             Phase::Closing => (self.since + limits.close_timeout, "close"),
-            Phase::Bound(_) => match self.probed {
-                Some(probed) => (probed + limits.unresponsive_timeout, "no sign of life"),
-                None => (self.heard + limits.idle_timeout, "idle"),
+            Phase::Bound(_) => match self.sign {
+                Sign::Asked(at) => (at + limits.unresponsive_timeout, "no sign of life"),
+                Sign::Heard(at) => (at + limits.idle_timeout, "idle"),
             },
             _ => (self.since + cx.settings.limits.negotiation_timeout, "negotiation"),
         };
@@ -44,7 +44,9 @@ impl Session {
         if self.holds.rate {
             earlier(self.bucket.resume_at(cx.now.mono).or(Some(cx.now.mono)), "rate");
         }
-        earlier(self.delayed.as_ref().map(|d| d.0), "login delay");
+        if let Phase::Sasl(_) = self.phase {
+            earlier(self.delayed.as_ref().map(|d| d.0), "login delay");
+        }
         earlier(self.progress.map(|p| p.0 + limits.unresponsive_timeout), "peer does not read");
         (at, why)
     }
@@ -52,21 +54,21 @@ impl Session {
     /// Makes sure that the timer fires in time.
     pub fn arm(&mut self, cx: &mut Cx) {
         let (at, why) = self.deadline(cx);
-        if let Some((id, armed)) = self.timer {
-            // An early wake is harmless, a late one is not.
-            if armed <= at {
-                return;
-            }
-            cx.timers.cancel(id);
+        // An early wake is harmless, a late one is not.
+        if self.armed <= at {
+            return;
         }
-        self.timer = Some((cx.timers.set(at, Deadline::Conn(self.conn), why), at));
+        self.disarm(cx);
+        self.armed = at;
+        self.timer = Some(cx.timers.set(at, Deadline::Conn(self.conn), why));
     }
 
     /// The connection is over; nothing is to fire for it.
     pub fn disarm(&mut self, cx: &mut Cx) {
-        if let Some((id, _)) = self.timer.take() {
+        if let Some(id) = self.timer.take() {
             cx.timers.cancel(id);
         }
+        self.armed = Mono::NEVER;
     }
 
     /// The outbox shrank, or was found unable to. While it holds something this is said of each attempt to send.
@@ -89,13 +91,12 @@ impl Session {
 
     /// Something was received.
     pub fn on_heard(&mut self, cx: &Cx) {
-        self.heard = cx.now.mono;
-        self.probed = None;
+        self.sign = Sign::Heard(cx.now.mono);
     }
 
     /// The timer fired: says what is due now. To be asked again, after acting on it, until it says `Nothing`.
     pub fn on_timer(&mut self, cx: &mut Cx) -> Wake {
-        self.timer = None;
+        (self.timer, self.armed) = (None, Mono::NEVER);
         self.note_progress(cx);
         let now = cx.now.mono;
         let (at, why) = self.deadline(cx);
@@ -110,7 +111,7 @@ impl Session {
             }
             "login delay" => Wake::Login,
             "idle" => {
-                self.probed = Some(now);
+                self.sign = Sign::Asked(now);
                 Wake::Probe
             }
             "negotiation" => Wake::Fail(StreamError::new(

@@ -12,7 +12,7 @@ pub struct Inbox {
     framer: Framer,
     queue: ByteQueue,
     /// How much of the queue the framer has seen: the unfinished frame. What follows waits unseen.
-    seen: usize,
+    seen: u32,
 }
 
 /// Where the bytes of a frame are.
@@ -54,6 +54,10 @@ impl Inbox {
         self.queue.len()
     }
 
+    fn seen(&self) -> usize {
+        self.seen as usize
+    }
+
     /// The next frame of what waits here and then of `input` from `*at`, which moves. `None`: everything is taken,
     /// and what is unfinished waits here.
     ///
@@ -67,14 +71,14 @@ impl Inbox {
         scratch: &mut Vec<u8>,
         max: usize,
     ) -> Result<Option<Frame>, StreamError> {
-        while self.seen < self.queue.len() {
+        while self.seen() < self.queue.len() {
             let mut part: [&[u8]; 1] = [&[]];
-            self.queue.slices_from(self.seen, &mut part);
+            self.queue.slices_from(self.seen(), &mut part);
             let step = self.framer.push(part[0])?;
             match step {
-                Step::Need => self.seen += part[0].len(),
+                Step::Need => self.seen += part[0].len() as u32,
                 Step::Frame { kind, end } => {
-                    let len = self.seen + end;
+                    let len = self.seen() + end;
                     // White space is no element, however much of it arrives at once.
                     if kind != FrameKind::Space {
                         fits(len, max)?;
@@ -86,7 +90,7 @@ impl Inbox {
                     return Ok(Some(Frame { kind, place: Place::Scratch }));
                 }
             }
-            fits(self.seen, max)?;
+            fits(self.seen(), max)?;
         }
         let rest = &input[*at..];
         if rest.is_empty() {
@@ -96,7 +100,7 @@ impl Inbox {
             Step::Need => {
                 fits(self.queue.len() + rest.len(), max)?;
                 self.queue.push(pool, rest);
-                self.seen = self.queue.len();
+                self.seen = self.queue.len() as u32;
                 *at = input.len();
                 Ok(None)
             }

@@ -160,14 +160,14 @@ fn names(session: &Session) -> [String; 2] {
             format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
         }
     };
-    [address, session.claimed.as_ref().map(BareJid::to_string).unwrap_or_default()]
+    [address, session.claimed.as_ref().map(|user| user.to_string()).unwrap_or_default()]
 }
 
 /// Asks the authenticator; later, if this address or this account has failed too often lately. An address that would
 /// have to wait long is refused. An account never is: else a stranger could keep its owner out.
 fn ask(session: &mut Session, cx: &mut Cx, op: AccountOp) -> Ask {
     session.holds.answer = true;
-    session.claimed = Some(op.user().clone());
+    session.claimed = Some(Box::new(op.user().clone()));
     let now = cx.now.mono;
     let [address, account] = names(session).map(|n| cx.throttle.delay(&n, now));
     if address > DELAY_MAX {
@@ -176,7 +176,7 @@ fn ask(session: &mut Session, cx: &mut Cx, op: AccountOp) -> Ask {
     }
     let delay = address.max(account.min(DELAY_MAX));
     if delay.0 > 0 {
-        session.delayed = Some((now + delay, Box::new(op)));
+        session.delayed = Some(Box::new((now + delay, op)));
     } else {
         cx.account(op, Wait::Sasl(session.conn));
     }
@@ -185,8 +185,8 @@ fn ask(session: &mut Session, cx: &mut Cx, op: AccountOp) -> Ask {
 
 /// The delay of an attempt to log in is over.
 pub fn ask_delayed(session: &mut Session, cx: &mut Cx) {
-    if let Some((_, op)) = session.delayed.take_if(|d| d.0 <= cx.now.mono) {
-        cx.account(*op, Wait::Sasl(session.conn));
+    if let Some(delayed) = session.delayed.take_if(|d| d.0 <= cx.now.mono) {
+        cx.account(delayed.1, Wait::Sasl(session.conn));
     }
 }
 
@@ -205,7 +205,7 @@ pub fn on_account_answer(session: &mut Session, cx: &mut Cx, result: AccountResu
     match result {
         Ok(AccountDone::Keys(keys)) => with_keys(session, cx, keys),
         Ok(AccountDone::Accepted) => match session.claimed.clone() {
-            Some(user) => succeeded(session, cx, user, None),
+            Some(user) => succeeded(session, cx, *user, None),
             None => failed(session, cx, Failure::TemporaryAuthFailure),
         },
         Ok(AccountDone::Done) => failed(session, cx, Failure::TemporaryAuthFailure),

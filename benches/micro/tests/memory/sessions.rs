@@ -37,12 +37,12 @@ fn bytes_per_session(what: &str, roster: fn(&str) -> Vec<String>, managed: bool)
 
 #[test]
 fn without_roster() {
-    assert!(bytes_per_session("without roster", |_| Vec::new(), false) <= 1_400);
+    assert!(bytes_per_session("without roster", |_| Vec::new(), false) <= 1_150);
 }
 
 #[test]
 fn with_a_roster_of_ten() {
-    assert!(bytes_per_session("with a roster of 10", neighbours, false) <= 1_900);
+    assert!(bytes_per_session("with a roster of 10", neighbours, false) <= 1_650);
 }
 
 #[test]
