@@ -11,7 +11,8 @@
 //!   nobody else.
 //! - `Up` and `Down` alternate for each name, and each names the life it is about. A later life puts an earlier one down
 //!   first. `Up` never comes twice without the `Down` between that lets go of what was kept for the node.
-//! - A link that breaks is a hint: the node is suspected at once, and has as long as any suspect to show that it is there.
+//! - A link that breaks is a hint: the node is suspected at once, and has as long as any suspect to show that it is there. A
+//!   link that begins is a proof: whatever was suspected of the node before is not true.
 //! - Nobody is judged by a node that did not listen: when a tick was missed, this machine's clock stands still until the
 //!   node has kept up for half a second (`clock.rs`).
 //! - Datagrams speak for the node at the other end of their link, and for no other.
@@ -295,6 +296,12 @@ impl Membership {
         let peer = self.peers.entry(name.clone()).or_default();
         (peer.link, peer.unlinked, peer.suspected) = (Some(incarnation), None, None);
         peer.has_left = false;
+        // Two nodes that have just joined hands are alive. What was said of the other while it could not hear it, it would not
+        // refute in time.
+        let member = self.swim.member(name).filter(|m| m.id().incarnation == incarnation).cloned();
+        if let Some(member) = member.filter(|m| seen(m.state()) == Seen::Suspect) {
+            self.swim.judge(time, &member, Seen::Alive);
+        }
         self.swim.announce(time, name, incarnation);
         self.join_at.get_or_insert(time + JOIN_EVERY);
     }

@@ -156,8 +156,19 @@ impl Swim {
         while let Some(entry) = self.world.timers.first_entry().filter(|e| e.key().0 <= now) {
             // A timer that is a little late is handled as if it were not, so that probes keep their step.
             let timer = entry.remove();
+            let suspect = match &timer {
+                Timer::ChangeSuspectToDown { member_id, .. } => Some(member_id.name.clone()),
+                _ => None,
+            };
+            let before = self.world.sent.len();
             let done = self.foca.handle_timer(timer, &mut self.world);
             debug_assert!(done.is_ok(), "every timer is delivered in its turn: {done:?}");
+            // The library (2.0) tells every suspect whose time is over that it is down, also those that have refuted.
+            if let Some(name) = suspect
+                && self.member(&name).is_some_and(|m| m.state() != State::Down)
+            {
+                self.world.sent.truncate(before);
+            }
         }
     }
 
@@ -193,15 +204,16 @@ impl Swim {
         debug_assert!(sent.is_ok(), "an announcement always fits: {sent:?}");
     }
 
-    /// Says of a member what this node found out itself, if it is still the one that is meant.
+    /// Says of a member what this node found out itself, if it is still the one that is meant. That it is alive outweighs
+    /// every suspicion so far, as if it had refuted it itself.
     pub(super) fn judge(&mut self, now: Mono, judged: &Member<Life>, seen: Seen) {
         self.world.now = now;
-        let state = match seen {
-            Seen::Alive => State::Alive,
-            Seen::Suspect => State::Suspect,
-            Seen::Down => State::Down,
+        let (state, refutations) = match seen {
+            Seen::Alive => (State::Alive, judged.incarnation().saturating_add(1)),
+            Seen::Suspect => (State::Suspect, judged.incarnation()),
+            Seen::Down => (State::Down, judged.incarnation()),
         };
-        let update = Member::new(judged.id().clone(), judged.incarnation(), state);
+        let update = Member::new(judged.id().clone(), refutations, state);
         let done = self.foca.apply_many(std::iter::once(update), true, &mut self.world);
         debug_assert!(done.is_ok(), "a member always fits: {done:?}");
         self.world.changed = true;

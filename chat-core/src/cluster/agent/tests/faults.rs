@@ -62,8 +62,11 @@ fn run(seed: u64, trace: bool) -> Report {
     }
     w.cut.clear();
     w.is_rough = false;
+    (0..nodes).for_each(|i| w.thaw(i));
+    while w.nodes.iter().any(|n| n.is_leaving && n.agent.is_some()) {
+        w.pass(Span::millis(100));
+    }
     for i in 0..nodes {
-        w.thaw(i);
         if !everybody_lists_everybody && w.nodes[i].agent.is_none() {
             // It may be the only one that knows two others.
             w.start(i);

@@ -123,6 +123,32 @@ fn a_link_that_flaps_puts_nobody_down() {
     }
 }
 
+/// What was said of a node while there was no link to it has not reached it, so it cannot have refuted it.
+#[test]
+fn who_has_a_link_again_in_time_stays_up() {
+    let mut in_time = 0;
+    for seed in 0..40 {
+        let mut w = World::new(2, seed);
+        w.pass(Span::secs(6));
+        assert_eq!(w.apart(), None);
+        let at = w.at();
+        w.set_cut(0, 1, true);
+        w.reset(0, 1);
+        w.pass(Span::millis(700));
+        w.set_cut(0, 1, false);
+        while !w.is_linked(0, 1) {
+            w.pass(Span::millis(10));
+        }
+        let was_in_time = w.at().since(at) < Span::millis(1200);
+        in_time += usize::from(was_in_time);
+        w.pass(Span::secs(5));
+        if was_in_time {
+            assert_eq!((w.since(0, at), w.since(1, at)), (vec![], vec![]), "seed {seed}");
+        }
+    }
+    assert!(in_time >= 10, "{in_time}");
+}
+
 #[test]
 fn a_node_that_was_stopped_suspects_nobody() {
     let mut w = World::new(6, 6);

@@ -300,6 +300,10 @@ impl World {
         }
     }
 
+    pub(super) fn is_linked(&self, a: usize, b: usize) -> bool {
+        self.links.contains_key(&(a.min(b), a.max(b)))
+    }
+
     /// Breaks a link as a reset does: both ends notice at once.
     pub(super) fn reset(&mut self, a: usize, b: usize) {
         if self.links.remove(&(a.min(b), a.max(b))).is_some() {
