@@ -120,3 +120,24 @@ fn a_node_that_starts_anew_at_once_is_let_in() {
         }
     }
 }
+
+/// The one that remembers cannot tell it itself.
+#[test]
+fn a_later_life_that_somebody_only_heard_of_counts_as_well() {
+    let mut w = World::formed(3, 7);
+    let before = w.identity(1).incarnation;
+    w.kill(1, false);
+    w.kill(0, false);
+    w.pass(Span::secs(5));
+    w.set_cut(1, 2, true);
+    w.nodes[1].plan.clock = -3_600_000;
+    w.start(0);
+    w.pass(Span::secs(3));
+    let at = w.at();
+    w.start(1);
+    w.pass(Span::secs(15));
+    assert!(w.identity(1).incarnation > before);
+    assert!(w.since(1, at).iter().any(|s| s.starts_with("new life ")), "{:?}", w.since(1, at));
+    let met = &w.nodes[0].met[&w.identity(1).name];
+    assert!(met.is_up && met.identity == *w.identity(1));
+}
