@@ -140,7 +140,7 @@ fn logs(w: &World) -> String {
 
 #[test]
 fn after_any_faults_everybody_knows_everybody() {
-    let reports = run_seeds("AGENT_SEEDS", "AGENT_SEED", 40, run);
+    let reports = run_seeds("AGENT_SEEDS", "AGENT_SEED", 25, run);
     let seeds = reports.len() as u64;
     let mut healed: Vec<u64> = reports.iter().map(|r| r.healed_ms).collect();
     healed.sort_unstable();
