@@ -64,7 +64,7 @@ fn body(kind: Kind, body: &[u8]) -> Result<(), WireFault> {
         Kind::Join | Kind::Receipt | Kind::Ping | Kind::Pong | Kind::Bye => {
             Control::read(kind, body)?.write(&mut out);
         }
-        Kind::Envelope => Envelope::read(body, &mut Vec::new())?.write(&mut out),
+        Kind::Envelope => Envelope::read(body)?.write(&mut out),
         Kind::EnvelopeResult => EnvelopeResult::read(body)?.write(&mut out),
         Kind::Poke => Poke::read(body)?.write(&mut out),
         Kind::Leaving => Leaving::read(body)?.write(&mut out),

@@ -58,6 +58,17 @@ pub const REGISTRY_RESETS_MAX: usize = 16;
 /// carries. What a broken node tells beyond is not taken in.
 pub const REGISTRY_NODE_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
+// What one worker has outstanding to other nodes; beyond it the sender is told `resource-constraint` with `wait`.
+
+/// Messages and iqs for one user that other nodes have not answered for: as many as one of its clients may leave
+/// unacknowledged (`unacked_stanzas_max`).
+pub const ENVELOPES_PER_USER_MAX: usize = 5_000;
+/// Bytes of these, as in `unacked_bytes_max`.
+pub const ENVELOPES_PER_USER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes outstanding to one node, over all users: what its links may keep for it (`resend_bytes_max`), for a node that takes
+/// everything and answers for nothing.
+pub const ENVELOPES_PER_NODE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// The limits of the links of a node, and the times they go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkLimits {

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use super::wait::{Request, Wait};
 use super::{
-    AccountOp, Batch, Envelope, Event, Mail, NodeMail, Output, ResourceId, Settings, SettleTo, StoreOp, Wires,
+    AccountOp, Batch, Envelope, Event, Mail, NodeMail, NodeTold, Outcome, Output, ResourceId, Settings,
+    SettleTo, StoreOp, Wires,
 };
-use crate::base::{ConnId, Lanes, Now, Pending, RequestId, Rng, Span, Throttle, Timers, UserId, WorkerId};
+use crate::base::{
+    ConnId, Lanes, NodeId, Now, Pending, RequestId, Rng, Span, Throttle, Timers, UserId, WorkerId,
+};
 use crate::jid::BareJid;
 
 /// Whose deadline a timer is.
@@ -57,6 +60,8 @@ pub struct Cx {
     pub node_mail: NodeMail,
     /// The same, read and empty.
     empty_node_mail: Vec<NodeMail>,
+    /// How many nodes have had each number and are gone.
+    lives: Vec<u32>,
     /// Elements that extensions add to the stream features after authentication, written out, for each domain.
     pub stream_features: Vec<Arc<str>>,
     /// Who failed to log in lately.
@@ -87,6 +92,7 @@ impl Cx {
             empty_batches: Vec::new(),
             node_mail: NodeMail::default(),
             empty_node_mail: Vec::new(),
+            lives: Vec::new(),
             stream_features: Vec::new(),
             throttle: Throttle::new(rng.hash_key()),
             rng,
@@ -221,11 +227,35 @@ impl Cx {
     /// Tells a sender that its message is settled.
     pub fn settled(&mut self, settle: Option<SettleTo>) {
         let Some(settle) = settle else { return };
-        if settle.worker == self.settings.worker {
-            self.local.push_back(Mail::Settled(settle));
-        } else {
-            self.batch(settle.worker).put_settled(settle);
+        match settle {
+            SettleTo::Client { worker, .. } if worker == self.settings.worker => {
+                self.local.push_back(Mail::Settled(settle));
+            }
+            SettleTo::Client { worker, .. } => self.batch(worker).put_settled(settle),
+            SettleTo::Node { .. } => self.answer(Some(settle), Outcome::Settled),
         }
+    }
+
+    /// Tells a node what became of what it sent, if it is that node that waits, and is there still.
+    pub fn answer(&mut self, settle: Option<SettleTo>, outcome: Outcome) {
+        let Some(SettleTo::Node { node, life, envelope }) = settle else { return };
+        if self.life(node) == life {
+            self.node_mail.put(&NodeTold::Result { node, envelope, outcome });
+        }
+    }
+
+    /// The how-manieth to have this number a node is, or would be.
+    pub fn life(&self, node: NodeId) -> u32 {
+        self.lives.get(usize::from(node.0)).copied().unwrap_or_default()
+    }
+
+    /// A node is gone: who has its number next is another.
+    pub fn end_life(&mut self, node: NodeId) {
+        let index = usize::from(node.0);
+        if self.lives.len() <= index {
+            self.lives.resize(index + 1, 0);
+        }
+        self.lives[index] = self.lives[index].wrapping_add(1);
     }
 
     /// What goes to another worker next.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::{MsgId, UserId, Utc, WorkerId};
+use crate::base::{MsgId, NodeId, UserId, Utc, WorkerId};
 use crate::jid::{Jid, JidRef};
 use crate::xml::{Outline, Outlines, StanzaView};
 
@@ -10,17 +10,29 @@ use crate::xml::{Outline, Outlines, StanzaView};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId(pub u64);
 
-/// Who waits to hear that a message is settled: the `seq`-th stanza that this resource's client sent (XEP-0198).
+/// Who waits to hear that a message is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SettleTo {
-    /// The home of the sender.
-    pub worker: WorkerId,
-    /// The sender.
-    pub user: UserId,
-    /// The resource it sent from.
-    pub resource: ResourceId,
-    /// The number of the stanza among those received from the client since it enabled stream management.
-    pub seq: u32,
+pub enum SettleTo {
+    /// A client of this node: it sent the message as the `seq`-th stanza of its session (XEP-0198).
+    Client {
+        /// The home of the sender.
+        worker: WorkerId,
+        /// The sender.
+        user: UserId,
+        /// The resource it sent from.
+        resource: ResourceId,
+        /// The number of the stanza among those received from the client since it enabled stream management.
+        seq: u32,
+    },
+    /// The node that the message came from ([`Parcel`](super::Parcel)).
+    Node {
+        /// Which.
+        node: NodeId,
+        /// The how-manieth that has this number: a later one knows nothing of the message.
+        life: u32,
+        /// What it calls the message.
+        envelope: u64,
+    },
 }
 
 /// What is known of a stanza on its way to the home of its recipient, besides what it says.
@@ -242,7 +254,7 @@ mod tests {
     #[test]
     fn a_batch_reads_as_it_was_written_and_can_be_used_again() {
         let user = UserId(Key { index: 2, generation: 3 });
-        let settle = SettleTo { worker: WorkerId(1), user, resource: ResourceId(4), seq: 5 };
+        let settle = SettleTo::Client { worker: WorkerId(1), user, resource: ResourceId(4), seq: 5 };
         let mut batch = Batch::default();
         for _ in 0..2 {
             assert!(batch.is_empty());

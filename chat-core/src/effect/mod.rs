@@ -15,6 +15,7 @@ mod cx;
 mod mail;
 mod node_mail;
 mod output;
+mod parcel;
 #[cfg(feature = "sim")]
 mod plant;
 mod queues;
@@ -31,6 +32,7 @@ pub use cx::{Cx, Deadline};
 pub use mail::{Batch, Envelope, Fate, Mail, Posted, ResourceId, Scanned, SettleTo, Told};
 pub use node_mail::{NodeMail, NodeTold};
 pub use output::{Event, Output};
+pub use parcel::{ATTEMPTS_MAX, Outcome, Parcel, Refused, Targets};
 #[cfg(feature = "sim")]
 pub use plant::Plant;
 pub use queues::{FlightId, Pools, Unacked, Unsettled};

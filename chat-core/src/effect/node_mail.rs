@@ -1,7 +1,7 @@
 //! What a worker and the agent of its node hand each other about other nodes.
 
-use super::{Change, Record, SmHash};
-use crate::base::{Hlc, NodeId, WorkerId};
+use super::{Change, Outcome, Parcel, Record, SmHash, Targets};
+use crate::base::{Hlc, MsgId, NodeId, Utc, WorkerId};
 
 /// What a worker has to tell other nodes, or other nodes have to tell it, in order. One batch holds all of a turn, its text
 /// in one buffer, and is used again and again ([`Engine::reuse_node_mail`](crate::engine::Engine::reuse_node_mail)).
@@ -22,6 +22,21 @@ enum Letter {
     Down { node: NodeId },
     Put { node: NodeId, user: u16, resource: u16, numbers: Numbers },
     Remove { node: NodeId, user: u16, resource: u16 },
+    Parcel { node: NodeId, head: Head, from: u16, to: u16, targets: u32, stanza: u32 },
+    Result { node: NodeId, envelope: u64, outcome: Outcome },
+    Poke { node: NodeId, user: u16 },
+}
+
+/// What a parcel says besides its text.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    envelope: u64,
+    attempt: u8,
+    worker: WorkerId,
+    id: MsgId,
+    at: Utc,
+    delayed: bool,
+    awaited: bool,
 }
 
 /// What a record says besides its names.
@@ -58,6 +73,30 @@ pub enum NodeTold<'a> {
         /// What is different.
         change: Change<'a>,
     },
+    /// A stanza for sessions of another node; from a worker. For sessions of this one; to the worker that it names.
+    Parcel {
+        /// To which node, or from which.
+        node: NodeId,
+        /// What it is.
+        parcel: Parcel<'a>,
+    },
+    /// What became of a parcel: from the worker that got it, to the one that sent it ([`Parcel::envelope`] says which).
+    Result {
+        /// To which node, or from which.
+        node: NodeId,
+        /// What the sender calls it.
+        envelope: u64,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// There is something new in the spool of this user, which sessions of the other node are to read before what comes
+    /// live after this; to the home of the user.
+    Poke {
+        /// To which node, or from which.
+        node: NodeId,
+        /// A prepared bare JID.
+        user: &'a str,
+    },
 }
 
 /// Bytes for which an empty batch may keep room; a larger one was made by a burst.
@@ -87,11 +126,26 @@ impl NodeMail {
             NodeTold::Change { node, change: Change::Remove { user, resource } } => {
                 Letter::Remove { node, user: self.text(user), resource: self.text(resource) }
             }
+            NodeTold::Parcel { node, parcel } => {
+                let Parcel { envelope, attempt, worker, id, at, delayed, awaited, .. } = parcel;
+                let head = Head { envelope, attempt, worker, id, at, delayed, awaited };
+                let (from, to) = (self.text(parcel.from), self.text(parcel.to));
+                let (targets, stanza) = (self.long(parcel.targets.0), self.long(parcel.stanza));
+                Letter::Parcel { node, head, from, to, targets, stanza }
+            }
+            NodeTold::Result { node, envelope, outcome } => Letter::Result { node, envelope, outcome },
+            NodeTold::Poke { node, user } => Letter::Poke { node, user: self.text(user) },
         };
         self.0.letters.push(letter);
     }
 
-    /// Adds a name, none of which is longer than a bare JID.
+    /// Adds text that may be long, but no stanza has 4 GiB.
+    fn long(&mut self, text: &str) -> u32 {
+        self.0.text.push_str(text);
+        text.len() as u32
+    }
+
+    /// Adds a name, none of which is longer than a JID.
     fn text(&mut self, text: &str) -> u16 {
         self.0.text.push_str(text);
         text.len() as u16
@@ -100,24 +154,34 @@ impl NodeMail {
     /// What it says, in order.
     pub fn iter(&self) -> impl Iterator<Item = NodeTold<'_>> {
         let mut rest = &self.0.text[..];
-        let mut next = move |len: u16| {
-            let (now, later) = rest.split_at(len.into());
+        let mut cut = move |len: u32| {
+            let (now, later) = rest.split_at(len as usize);
             rest = later;
             now
         };
         self.0.letters.iter().map(move |letter| match *letter {
-            Letter::Up { node, name } => NodeTold::Up { node, name: next(name) },
+            Letter::Up { node, name } => NodeTold::Up { node, name: cut(name.into()) },
             Letter::Down { node } => NodeTold::Down { node },
             Letter::Put { node, user, resource, numbers } => {
                 let Numbers { priority, carbons, sm, worker, bound } = numbers;
-                let (user, resource) = (next(user), next(resource));
+                let (user, resource) = (cut(user.into()), cut(resource.into()));
                 let record = Record { user, resource, priority, carbons, sm, worker, bound };
                 NodeTold::Change { node, change: Change::Put(record) }
             }
             Letter::Remove { node, user, resource } => {
-                let change = Change::Remove { user: next(user), resource: next(resource) };
+                let change = Change::Remove { user: cut(user.into()), resource: cut(resource.into()) };
                 NodeTold::Change { node, change }
             }
+            Letter::Parcel { node, head, from, to, targets, stanza } => {
+                let Head { envelope, attempt, worker, id, at, delayed, awaited } = head;
+                let (from, to) = (cut(from.into()), cut(to.into()));
+                let (targets, stanza) = (Targets(cut(targets)), cut(stanza));
+                let parcel =
+                    Parcel { envelope, attempt, worker, id, at, delayed, awaited, from, to, targets, stanza };
+                NodeTold::Parcel { node, parcel }
+            }
+            Letter::Result { node, envelope, outcome } => NodeTold::Result { node, envelope, outcome },
+            Letter::Poke { node, user } => NodeTold::Poke { node, user: cut(user.into()) },
         })
     }
 
@@ -146,7 +210,24 @@ mod tests {
             worker: WorkerId(2),
             bound: Hlc(9),
         };
+        let parcel = Parcel {
+            envelope: 9,
+            attempt: 2,
+            worker: WorkerId(1),
+            id: MsgId(5),
+            at: Utc(6),
+            delayed: true,
+            awaited: true,
+            from: "juliet@localhost/x",
+            to: "romeo@localhost",
+            targets: Targets("a\0ø\0"),
+            stanza: "<message/>",
+        };
+        assert_eq!(parcel.targets.iter().collect::<Vec<_>>(), ["a", "ø"]);
         let told = [
+            NodeTold::Parcel { node: NodeId(3), parcel },
+            NodeTold::Result { node: NodeId(3), envelope: 9, outcome: Outcome::Lost },
+            NodeTold::Poke { node: NodeId(3), user: "romeo@localhost" },
             NodeTold::Up { node: NodeId(3), name: "chat@a" },
             NodeTold::Change { node: NodeId(3), change: Change::Put(record) },
             NodeTold::Change {

@@ -96,11 +96,15 @@ impl Engine {
                         self.may_be_spooled(user, error);
                     }
                 }
+                self.take_held(user);
             }
-            Wait::Rows(user) => match result {
-                Ok(StoreDone::Spool(rows)) => self.on_rows(user, rows),
-                _ => self.on_no_rows(user),
-            },
+            Wait::Rows(user) => {
+                match result {
+                    Ok(StoreDone::Spool(rows)) => self.on_rows(user, rows),
+                    _ => self.on_no_rows(user),
+                }
+                self.take_held(user);
+            }
             Wait::Nobody => {
                 if let (Some(StoreOp::SpoolDelete { user, ids }), Err(_)) = (request.op.as_deref(), result) {
                     self.on_not_deleted(user, ids);
@@ -165,6 +169,8 @@ impl Engine {
                 let op = StoreOp::SpoolDelete { user: user.jid.clone(), ids: vec![msg] };
                 self.cx.store(op, Wait::Nobody);
             }
+            // Another node's, which came here as well.
+            Some((_, flight)) if flight.spool == SpoolState::Elsewhere => {}
             Some((_, flight)) => {
                 flight.spool = SpoolState::Written;
                 flight.settle = None;
@@ -204,8 +210,10 @@ impl Engine {
                 return;
             }
             // The clients may yet acknowledge it; but the sender is told that it may be lost, and that once.
-            flight.spool = SpoolState::Refused;
-            flight.settle = None;
+            if flight.spool != SpoolState::Elsewhere {
+                flight.spool = SpoolState::Refused;
+                flight.settle = None;
+            }
         }
         // XEP-0160 §3: a full spool is `service-unavailable`; a store that fails may work again.
         let answer = match error {
@@ -254,7 +262,7 @@ impl Engine {
     }
 
     /// Bounces a stanza of which only the bytes are left.
-    fn refuse_stored(&mut self, bytes: &[u8], error: StanzaError) {
+    pub(super) fn refuse_stored(&mut self, bytes: &[u8], error: StanzaError) {
         let ns = StreamNs::client();
         let Ok(view) = scan(bytes, &ns, &ScanLimits::OWN) else { return };
         let type_ = view.type_();

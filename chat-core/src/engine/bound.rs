@@ -139,7 +139,8 @@ impl Engine {
             sm.settle(self.cx.wires.pools(), seq);
         }
         let settle = settle.map(|(id, seq)| {
-            (id, SettleTo { worker: self.cx.settings.worker, user: seat.user, resource: seat.resource, seq })
+            let worker = self.cx.settings.worker;
+            (id, SettleTo::Client { worker, user: seat.user, resource: seat.resource, seq })
         });
         // RFC 6120 §8.1.2.1: a client may say who it is, but only the truth.
         #[cfg(feature = "sim")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Engine;
 use super::deliver::Meta;
 use super::face::{Command, KickReason};
+use super::nodes::Turn;
 use crate::base::MsgId;
 use crate::effect::{Batch, Event, StoreOp, Wait};
 use crate::jid::{self, BareJid};
@@ -65,7 +66,8 @@ impl Engine {
         }
         let stanza = Stanza { view: &view, kind, from, to: Some(to) };
         let id = MsgId::random(&mut self.cx.rng);
-        let meta = Meta { id, at: self.cx.now.utc, settle: None, delayed: false, lang: None };
+        let meta =
+            Meta { id, at: self.cx.now.utc, settle: None, delayed: false, lang: None, turn: Turn::FIRST };
         self.send_on(&stanza, meta);
         Ok(())
     }
@@ -94,6 +96,7 @@ impl Engine {
             && let Some(user) = self.users.get_mut(id)
         {
             user::change::dissolve(user, &mut self.cx);
+            self.refuse_afar(id);
             // What waited for the record is refused, as it is when the record cannot be read.
             self.on_not_loaded(id);
         }
@@ -120,6 +123,7 @@ impl Engine {
         for seat in waiting {
             self.leave(seat, None);
         }
+        self.lose_all();
     }
 
     /// Whether a shutdown has nothing left to wait for.

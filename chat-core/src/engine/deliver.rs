@@ -2,15 +2,16 @@
 
 use super::Engine;
 use super::dispatch::put_stamped;
+use super::nodes::Turn;
 use crate::base::{MsgId, UserId, Utc};
-use crate::effect::{Envelope, Fate, Posted, Promise, Scanned, SettleTo, StoreError, StoreOp, Wait};
+use crate::effect::{Cx, Envelope, Fate, FlightId, Posted, Promise, Scanned, SettleTo, StoreOp, Wait};
 use crate::ext::{Asked, Flow, Handle};
 use crate::jid::JidRef;
-use crate::route::decision::{Decision, ResourceView, Resources, Target, What, decide};
+use crate::route::decision::{Decision, RESOURCES_MAX, ResourceView, Resources, Target, What, decide};
 use crate::stanza::{
     Condition, Head, IqType, Kind, MessageType, PresenceType, Stanza, StanzaError, write_error,
 };
-use crate::user::{self, Flight, Parked, Record, Resource, SpoolState, Urgency, User, presence};
+use crate::user::{self, Flight, Parked, Record, Resource, SpoolState, Urgency, User, UserPools, presence};
 use crate::xml::{self, ScanLimits, Stamp, StanzaView, StreamNs, forward, scan};
 
 /// What travels with a stanza.
@@ -26,6 +27,8 @@ pub(super) struct Meta<'a> {
     pub delayed: bool,
     /// `xml:lang` of the stream it came on, if it has yet to be written into the stanza.
     pub lang: Option<&'a str>,
+    /// How often it was decided where it goes.
+    pub turn: Turn,
 }
 
 impl Meta<'_> {
@@ -36,7 +39,7 @@ impl Meta<'_> {
     }
 
     /// The message on its way to so many resources with stream management.
-    fn flight(&self, copies: u16, spool: SpoolState) -> Flight {
+    pub(super) fn flight(&self, copies: u16, spool: SpoolState) -> Flight {
         Flight { id: self.id, at: self.at, settle: self.settle, copies, acked: false, had: false, spool }
     }
 }
@@ -75,7 +78,7 @@ impl Engine {
             return self.cx.settled(settle);
         };
         let stanza = Stanza { view, kind, from, to: Some(to) };
-        let meta = Meta { id, at, settle, delayed, lang };
+        let meta = Meta { id, at, settle, delayed, lang, turn: Turn::FIRST };
         if to.local().is_none() {
             return self.send_on(&stanza, meta);
         }
@@ -94,7 +97,8 @@ impl Engine {
     pub(super) fn deliver(&mut self, stanza: &Stanza<'_>, meta: Meta<'_>) {
         let Some(to) = stanza.to else { return };
         let Some(id) = self.users.find(to.bare().as_str()) else {
-            if is_for_the_present(stanza.kind) {
+            let elsewhere = self.cluster.as_ref().is_some_and(|c| c.has_elsewhere(to.bare()));
+            if is_for_the_present(stanza.kind) && !elsewhere {
                 return self.cx.settled(meta.settle);
             }
             let Some(domain) = self.cx.settings.domain_index(to.domain()) else {
@@ -109,7 +113,8 @@ impl Engine {
         if user.record == Record::Loading {
             return self.park(id, stanza, meta);
         }
-        if user.resources.is_empty() {
+        // The record of somebody who is elsewhere is read anew from time to time: others may change it.
+        if user.resources.is_empty() && self.cluster.is_none() {
             user.needed = self.cx.now.mono;
         }
         let mut at = Handle { cx: &mut self.cx, user, resource: None };
@@ -126,12 +131,21 @@ impl Engine {
     }
 
     pub(super) fn carry_out(&mut self, id: UserId, stanza: &Stanza<'_>, meta: Meta<'_>) {
+        if self.cluster.is_some() && self.waits_its_turn(id, stanza, &meta) {
+            return;
+        }
         let Some(user) = self.users.get_mut(id) else { return };
         let Some(to) = stanza.to else { return };
-        let mut views = [ResourceView { available: false, priority: 0 }; 64];
-        let n = user.resources.len().min(views.len());
+        let mut views = [ResourceView { available: false, priority: 0 }; RESOURCES_MAX];
+        let mut n = user.resources.len().min(views.len());
         for (view, r) in views.iter_mut().zip(user.resources.iter()) {
             *view = ResourceView { available: r.presence.is_some(), priority: r.priority };
+        }
+        let name = to.resource();
+        let mut place = name.and_then(|name| user.resources.iter().position(|r| r.name() == name));
+        if let Some(cluster) = &self.cluster {
+            place = cluster.place_of(to, n).or(place);
+            n = cluster.show(&mut views, n);
         }
         let keep = is_worth_keeping(stanza.view);
         let what = match stanza.kind {
@@ -139,10 +153,10 @@ impl Engine {
             Kind::Presence(kind) => What::Presence(kind),
             Kind::Iq(kind) => What::Iq(kind),
         };
-        let target = match to.resource() {
-            _ if !user.exists && user.resources.is_empty() => Target::NoSuchUser,
+        let target = match name {
+            _ if !user.exists && n == 0 => Target::NoSuchUser,
             None => Target::Bare,
-            Some(_) => Target::Full(user.resources.iter().position(|r| Some(r.name()) == to.resource())),
+            Some(_) => Target::Full(place),
         };
         let decision = decide(what, target, &views[..n]);
         // While rows of the spool are on their way, to it or from it, what comes now stands behind them.
@@ -153,11 +167,15 @@ impl Engine {
         }
         match decision {
             // A subscription stanza of the same contact is being stored; this must not overtake it.
-            Decision::Deliver(_) if is_broadcast(stanza) && user.awaits_turn(stanza.from.bare()) => {
+            Decision::Deliver(resources) if is_broadcast(stanza) && user.awaits_turn(stanza.from.bare()) => {
                 presence::on_inbound(user, stanza, &mut self.cx);
+                self.pass_afar(id, stanza, &meta, resources);
                 self.cx.settled(meta.settle);
             }
             Decision::Deliver(resources) => {
+                if self.cluster.is_some() && self.is_crowded(id, stanza, &meta, resources, stored) {
+                    return;
+                }
                 self.give(id, stanza, meta, resources, stored, SpoolState::Absent)
             }
             Decision::Keep => self.keep(id, stanza, meta),
@@ -197,48 +215,40 @@ impl Engine {
         bytes.clear();
         write_for_client(stanza, &meta, user, &mut bytes);
         let message = matches!(stanza.kind, Kind::Message(_));
-        let managed = resources.iter().filter(|&i| user.resources[i].sm.is_some()).count();
-        let flight = (message && stored && managed > 0).then(|| {
-            let flight = meta.flight(managed as u16, spool);
+        // Those of other nodes come behind those here, and each node has one copy for all of its own.
+        let (n, afar) = (
+            user.resources.len(),
+            self.cluster.as_mut().map_or(0, |c| c.choose(resources, user.resources.len())),
+        );
+        let here = if afar == 0 { Some(resources) } else { resources.below(n) };
+        let managed = match here {
+            Some(here) => here.iter().filter(|&i| user.resources[i].sm.is_some()).count(),
+            None => 0,
+        };
+        let copies = managed as u16 + afar;
+        let flight = (message && stored && copies > 0).then(|| {
+            let flight = meta.flight(copies, spool);
             let after = user.limits(&self.cx.settings).spool_after;
             user.flights.insert(&mut self.user_pools, flight, self.cx.now.mono, after)
         });
         let settle = if flight.is_some() { None } else { meta.settle };
         let row = spool == SpoolState::Written;
         // The promise of a message that only unmanaged clients get ends when it is written to one of them.
-        let awaited = stored && managed == 0 && (settle.is_some() || row);
+        let awaited = stored && copies == 0 && (settle.is_some() || row);
         let promise = Promise { id: meta.id, at: meta.at, settle, row, shared: resources.len() > 1 };
-        let mut taken = 0;
         let urgency = match stanza.kind {
             Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => {
                 Urgency::CanWait(stanza.from.as_str())
             }
             _ => Urgency::Now,
         };
-        for i in resources.iter() {
-            let resource = &mut user.resources[i];
-            if !awaited {
-                // A flight ends without a row if a client that acknowledges nothing has the message: once it is
-                // written.
-                let noted = Promise { settle: None, row: false, shared: true, ..promise };
-                if let Some(conn) = resource.conn.filter(|_| flight.is_some() && resource.sm.is_none()) {
-                    resource.release(&mut self.cx);
-                    self.cx.wires.promise(conn, &bytes, noted);
-                } else {
-                    let flight = flight.filter(|_| resource.sm.is_some());
-                    resource.send(&mut self.cx, &bytes, flight, urgency);
-                }
-            } else if let Some(conn) = resource.conn {
-                resource.release(&mut self.cx);
-                if self.cx.wires.promise(conn, &bytes, promise) {
-                    taken += 1;
-                    if settle.is_some() {
-                        let due = self.cx.now.mono + user.limits(&self.cx.settings).spool_after;
-                        user.promised.push_back(&mut self.user_pools.promised, (due, conn, meta.id));
-                    }
-                }
+        let taken = match here {
+            Some(here) => {
+                let hands = (&mut self.cx, &mut self.user_pools);
+                hand_out(user, hands, &bytes, here, Copies { flight, promise, awaited, urgency })
             }
-        }
+            None => 0,
+        };
         if !awaited {
             self.cx.settled(settle);
         } else if taken == 0 {
@@ -246,8 +256,11 @@ impl Engine {
             self.stanza = bytes;
             return if row { self.take_back(id) } else { self.keep(id, stanza, meta) };
         }
-        if message {
-            self.delivered(id, stanza, resources, meta.delayed.then_some(&bytes));
+        if afar > 0 {
+            self.send_afar(id, stanza, &meta, flight, &bytes);
+        }
+        if message && let Some(here) = here {
+            self.delivered(id, stanza, here, meta.delayed.then_some(&bytes));
         }
         self.stanza = bytes;
         self.close_overfull(id);
@@ -292,52 +305,11 @@ impl Engine {
         }
     }
 
-    /// A message that finds nobody (XEP-0160).
-    pub(super) fn keep(&mut self, id: UserId, stanza: &Stanza<'_>, meta: Meta<'_>) {
-        let Some(user) = self.users.get_mut(id) else { return };
-        if user.ephemeral || !user.exists {
-            self.bounce(stanza, &Condition::ServiceUnavailable.into());
-            return self.cx.settled(meta.settle);
-        }
-        let mut bytes = Vec::with_capacity(stanza.view.bytes().len() + 64);
-        write_for_client(stanza, &Meta { delayed: false, ..meta }, user, &mut bytes);
-        self.spool(id, &bytes, meta.id, meta.at, meta.settle, true);
-        if let Some(user) = self.users.get_mut(id) {
-            let mut at = Handle { cx: &mut self.cx, user, resource: None };
-            self.host.on_delivered(stanza, None, &mut at);
-        }
-    }
-
-    /// Writes a row of the spool. `kept`: no client has the message.
-    pub(super) fn spool(
-        &mut self,
-        id: UserId,
-        bytes: &[u8],
-        msg: MsgId,
-        at: Utc,
-        settle: Option<SettleTo>,
-        kept: bool,
-    ) {
-        let Some(user) = self.users.get_mut(id) else { return };
-        if self.storing + bytes.len() > self.cx.settings.limits.storing_bytes_max as usize {
-            return self.on_not_spooled(id, msg, settle, Some(bytes), StoreError::Overloaded);
-        }
-        self.storing += bytes.len();
-        if kept {
-            user.spool.writing += 1;
-        }
-        let op = StoreOp::SpoolPut {
-            user: user.jid.clone(),
-            row: crate::effect::SpoolRow { id: msg, at, stanza: bytes.into() },
-            rows_max: user.limits(&self.cx.settings).spool_messages_per_user_max,
-        };
-        self.cx.store(op, Wait::Spool { user: id, id: msg, settle, kept });
-    }
-
     /// The server acts on behalf of the user.
     fn serve(&mut self, id: UserId, stanza: &Stanza<'_>) {
         match stanza.kind {
             Kind::Iq(IqType::Get | IqType::Set) => self.serve_iq(stanza, Asked::Other, None),
+            Kind::Presence(PresenceType::Probe) => self.answer_probe(id, stanza),
             Kind::Presence(kind) => {
                 let Some(user) = self.users.get_mut(id) else { return };
                 match kind {
@@ -394,6 +366,56 @@ impl Engine {
         let envelope = Envelope { from, to, stanza: bytes.into(), fate: meta.fate() };
         waiting.push_back(Parked::Stanza(Box::new(envelope)));
     }
+}
+
+/// How a stanza is handed to the clients of this node.
+#[derive(Clone, Copy)]
+pub(super) struct Copies<'a> {
+    /// The message that those with stream management get a copy of.
+    pub flight: Option<FlightId>,
+    /// What is promised if it is `awaited` that one without stream management has it.
+    pub promise: Promise,
+    /// Nobody acknowledges it, and somebody waits for it to be written.
+    pub awaited: bool,
+    pub urgency: Urgency<'a>,
+}
+
+/// Writes a stanza to resources of this node, and says how many outboxes took it if that is awaited.
+#[inline(always)]
+pub(super) fn hand_out(
+    user: &mut User,
+    (cx, pools): (&mut Cx, &mut UserPools),
+    bytes: &[u8],
+    here: Resources,
+    copies: Copies<'_>,
+) -> usize {
+    let Copies { flight, promise, awaited, urgency } = copies;
+    let mut taken = 0;
+    for i in here.iter() {
+        let resource = &mut user.resources[i];
+        if !awaited {
+            // A flight ends without a row if a client that acknowledges nothing has the message: once it is
+            // written.
+            let noted = Promise { settle: None, row: false, shared: true, ..promise };
+            if let Some(conn) = resource.conn.filter(|_| flight.is_some() && resource.sm.is_none()) {
+                resource.release(cx);
+                cx.wires.promise(conn, bytes, noted);
+            } else {
+                let flight = flight.filter(|_| resource.sm.is_some());
+                resource.send(cx, bytes, flight, urgency);
+            }
+        } else if let Some(conn) = resource.conn {
+            resource.release(cx);
+            if cx.wires.promise(conn, bytes, promise) {
+                taken += 1;
+                if matches!(promise.settle, Some(SettleTo::Client { .. })) {
+                    let due = cx.now.mono + user.limits(&cx.settings).spool_after;
+                    user.promised.push_back(&mut pools.promised, (due, conn, promise.id));
+                }
+            }
+        }
+    }
+    taken
 }
 
 /// Presence for the user rather than for one resource.

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::deliver::Meta;
+use super::nodes::Turn;
 use crate::base::{MsgId, WorkerId};
 use crate::effect::{Envelope, Fate, Posted, SettleTo};
 use crate::ext::{Asked, Flow, Handle};
@@ -52,7 +53,7 @@ impl Engine {
             self.presence_to(seat, stanza, kind, lang);
             return self.cx.settled(settle);
         }
-        let meta = Meta { id, at: self.cx.now.utc, settle, delayed: false, lang };
+        let meta = Meta { id, at: self.cx.now.utc, settle, delayed: false, lang, turn: Turn::FIRST };
         self.send_on(stanza, meta);
     }
 
@@ -96,6 +97,7 @@ impl Engine {
                 presence::on_own(user, seat.resource, stanza, lang, &mut self.cx);
                 self.note(seat.user, seat.resource);
                 self.spool_begin(seat.user);
+                self.take_held(seat.user);
                 // The others may be slow, this one is not yet.
                 self.spool_next(seat.user);
             }
@@ -125,7 +127,14 @@ impl Engine {
             // Servers probe, not clients (§4.3.1); one that does learns no more than its own server would.
             PresenceType::Probe if !user.roster.subscription(to.bare().as_str()).to() => {}
             PresenceType::Probe | PresenceType::Error => {
-                let meta = Meta { id: MsgId(0), at: self.cx.now.utc, settle: None, delayed: false, lang };
+                let meta = Meta {
+                    id: MsgId(0),
+                    at: self.cx.now.utc,
+                    settle: None,
+                    delayed: false,
+                    lang,
+                    turn: Turn::FIRST,
+                };
                 self.send_on(stanza, meta);
             }
             _ => user::change::outbound(user, seat.resource, stanza, lang, &mut self.cx),

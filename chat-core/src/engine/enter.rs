@@ -85,6 +85,10 @@ impl Engine {
         // Whose credentials are kept elsewhere exists from the first login on.
         let unknown = !user.exists && !user.ephemeral;
         user.exists = true;
+        if self.cluster.is_some() && !user.ephemeral {
+            // Another node may have stored something since the record was read.
+            user.spool.add();
+        }
         if let Some(session) = self.sessions.get_mut(conn) {
             session.phase = Phase::Bound(Seat { user: id, resource: rid });
         }

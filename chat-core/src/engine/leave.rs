@@ -2,8 +2,9 @@
 
 use super::Engine;
 use super::deliver::Meta;
+use super::nodes::Turn;
 use crate::base::{Mono, MsgId, UserId, Utc};
-use crate::effect::{Deadline, Event, Promise, SettleTo, StoreOp, Wait};
+use crate::effect::{Deadline, Event, Outcome, Promise, SettleTo, StoreOp, Wait};
 use crate::jid::{self, BareJid};
 use crate::session::Seat;
 use crate::stanza::{Condition, IqType, Kind, Stanza};
@@ -20,6 +21,13 @@ struct Orphan {
     /// Other clients got it, too.
     shared: bool,
     bytes: Vec<u8>,
+}
+
+impl Orphan {
+    /// What stood in the queue of a session that is over.
+    fn left(id: MsgId, at: Utc, settle: Option<SettleTo>, bytes: &[u8]) -> Self {
+        Orphan { id, at, settle, row: false, shared: false, bytes: bytes.to_vec() }
+    }
 }
 
 impl Engine {
@@ -52,7 +60,7 @@ impl Engine {
         self.note_gone(&jid);
         let Some(user) = self.users.get_mut(seat.user) else { return };
         let mut orphans = orphans_of(unwritten.unwrap_or_default());
-        let mut had = Vec::new();
+        let (mut had, mut lost) = (Vec::new(), Vec::new());
         if let Some(mut sm) = resource.sm.take() {
             if sm.can_resume() {
                 // `h` may be told later only if nothing is open behind it.
@@ -63,14 +71,7 @@ impl Engine {
             let mut bytes = Vec::new();
             while let Some(entry) = sm.pop(self.cx.wires.pools(), &mut bytes) {
                 let Some(key) = entry.flight else {
-                    orphans.push(Orphan {
-                        id: MsgId(0),
-                        at: Utc(0),
-                        settle: None,
-                        row: false,
-                        shared: false,
-                        bytes: bytes.clone(),
-                    });
+                    orphans.push(Orphan::left(MsgId(0), Utc(0), None, &bytes));
                     continue;
                 };
                 let Some(flight) = user.flights.drop_copy(&mut self.user_pools, key) else { continue };
@@ -81,16 +82,14 @@ impl Engine {
                         let row = matches!(spool, SpoolState::Written | SpoolState::Refused);
                         had.push((flight.settle, row.then_some(flight.id)));
                     }
-                    SpoolState::Refused => {}
-                    SpoolState::Written | SpoolState::Writing => user.spool.add(),
-                    SpoolState::Absent => orphans.push(Orphan {
-                        id: flight.id,
-                        at: flight.at,
-                        settle: flight.settle,
-                        row: false,
-                        shared: false,
-                        bytes: bytes.clone(),
-                    }),
+                    SpoolState::Refused | SpoolState::Elsewhere => lost.push(flight.settle),
+                    SpoolState::Written | SpoolState::Writing => {
+                        user.spool.add();
+                        lost.push(flight.settle);
+                    }
+                    SpoolState::Absent => {
+                        orphans.push(Orphan::left(flight.id, flight.at, flight.settle, &bytes));
+                    }
                 }
             }
         }
@@ -102,10 +101,17 @@ impl Engine {
         }
         self.cx.event(Event::Unbound { jid });
         self.end_had(seat.user, had);
+        for settle in lost {
+            // If it came from another node: that decides again.
+            self.cx.answer(settle, Outcome::Lost);
+        }
         self.orphans(seat.user, orphans);
         self.spool_begin(seat.user);
         // Reading may have waited for this very client.
         self.spool_next(seat.user);
+        // The same resource may be bound elsewhere, and count from now on.
+        self.take_turns(seat.user);
+        self.take_held(seat.user);
         self.arm_user(seat.user);
     }
 
@@ -136,6 +142,10 @@ impl Engine {
                 // Another client has it, or will, and its promise is the same.
                 continue;
             }
+            if matches!(orphan.settle, Some(SettleTo::Node { .. })) {
+                self.cx.answer(orphan.settle, Outcome::Lost);
+                continue;
+            }
             let Ok(view) = scan(&orphan.bytes, &ns, &ScanLimits::OWN) else {
                 debug_assert!(false, "a queue holds what is no stanza: {:?}", orphan.bytes);
                 self.cx.settled(orphan.settle);
@@ -160,6 +170,7 @@ impl Engine {
                         settle: orphan.settle,
                         delayed: true,
                         lang: None,
+                        turn: Turn::FIRST,
                     };
                     self.redeliver(id, &stanza, meta);
                 }
@@ -188,7 +199,7 @@ impl Engine {
     }
 
     /// Messages that a client without stream management had, and nobody else any more.
-    fn end_had(&mut self, id: UserId, had: Vec<(Option<SettleTo>, Option<MsgId>)>) {
+    pub(super) fn end_had(&mut self, id: UserId, had: Vec<(Option<SettleTo>, Option<MsgId>)>) {
         let rows: Vec<MsgId> = had.iter().filter_map(|h| h.1).collect();
         if !rows.is_empty()
             && let Some(user) = self.users.get_mut(id)
@@ -257,7 +268,7 @@ impl Engine {
         }
         let Some(user) = self.users.get_mut(id) else { return };
         let limits = &self.cx.settings.limits;
-        if user.is_unneeded() && now.since(user.needed) >= limits.user_cache_timeout {
+        if user.is_unneeded() && now.since(user.needed) >= limits.user_cache_timeout && !self.is_afar(id) {
             self.users.remove(id);
             return;
         }
@@ -273,7 +284,8 @@ impl Engine {
 
     /// Drops the record of a user that nobody needs now.
     pub(super) fn forget_user(&mut self, id: UserId) {
-        if let Some(user) = self.users.get_mut(id)
+        if !self.is_afar(id)
+            && let Some(user) = self.users.get_mut(id)
             && user.is_unneeded()
         {
             if let Some((timer, _)) = user.timer.take() {
@@ -285,6 +297,7 @@ impl Engine {
 
     /// Makes sure that the user's timer fires in time.
     pub(super) fn arm_user(&mut self, id: UserId) {
+        let afar = self.is_afar(id);
         let Some(user) = self.users.get_mut(id) else { return };
         let limits = &self.cx.settings.limits;
         let mut next: Option<(Mono, &'static str)> = None;
@@ -312,7 +325,7 @@ impl Engine {
                 earlier(detached.since + sm.max, "resume");
             }
         }
-        if user.is_unneeded() {
+        if user.is_unneeded() && !afar {
             earlier(user.needed + limits.user_cache_timeout, "forget");
         }
         let Some((at, why)) = next else { return };

@@ -8,7 +8,8 @@
 //! (docs/ARCHITECTURE.md, "acked means safe").
 //! Not here: rules about one stream (`session/`), one user (`user/`), one extension (`xep/`); this folder only
 //! brings them together. Its files follow the way of a stanza: `connections` → `bound` → `dispatch` → `deliver` →
-//! `settle`, with `enter` and `leave` at a session's ends and `answers` for what stores and authenticators say.
+//! `settle`, with `enter` and `leave` at a session's ends, `answers` for what stores and authenticators say, and `nodes` for what
+//! is elsewhere.
 
 mod answers;
 #[cfg(feature = "sim")]
@@ -86,7 +87,10 @@ impl Engine {
         let users = Users::new(rng.hash_key());
         let expired = Expired::new(rng.hash_key());
         let host = Host::new(extensions, &settings);
-        let cluster = settings.cluster.as_deref().map(|own| Box::new(Cluster::new(own, rng.hash_key())));
+        let cluster = settings.cluster.as_deref().map(|own| {
+            let key = rng.hash_key();
+            Box::new(Cluster::new(own, key, &mut rng))
+        });
         let mut cx = Cx::new(Arc::new(settings), rng);
         cx.stream_features = host.stream_features();
         Engine {

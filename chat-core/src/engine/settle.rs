@@ -8,14 +8,15 @@ use crate::user::{Promised, SpoolState, User};
 impl Engine {
     /// A message that a client of ours sent is settled.
     pub(super) fn on_settled(&mut self, settle: SettleTo) {
-        if settle.worker != self.cx.settings.worker {
+        let SettleTo::Client { worker, user: id, resource: rid, seq } = settle else { return };
+        if worker != self.cx.settings.worker {
             return self.cx.settled(Some(settle));
         }
-        let Some(user) = self.users.get_mut(settle.user) else { return };
+        let Some(user) = self.users.get_mut(id) else { return };
         let limits = user.limits(&self.cx.settings);
-        let Some(resource) = user.resource(settle.resource) else { return };
+        let Some(resource) = user.resource(rid) else { return };
         let Some(sm) = &mut resource.sm else { return };
-        if !sm.settle(self.cx.wires.pools(), settle.seq) {
+        if !sm.settle(self.cx.wires.pools(), seq) {
             return;
         }
         let (stanzas, bytes) = sm.unsettled();
@@ -28,13 +29,13 @@ impl Engine {
                 session.holds.unsettled = false;
                 self.released.push(conn);
             }
-            let ack = (settle.user, settle.resource);
+            let ack = (id, rid);
             if !self.acks.contains(&ack) {
                 self.acks.push(ack);
             }
         }
         if stanzas == 0 && resource.resuming().is_some() {
-            self.resume_now(settle.user, settle.resource);
+            self.resume_now(id, rid);
         }
     }
 
@@ -54,6 +55,10 @@ impl Engine {
         for key in acked.iter().filter_map(|u| u.flight) {
             let Some(flight) = user.flights.get_mut(key) else { continue };
             flight.acked = true;
+            if matches!(flight.settle, Some(SettleTo::Node { .. })) {
+                // That node may send it again all the same, if it does not hear of this.
+                user.gone.insert(self.cx.now.mono, flight.id);
+            }
             self.cx.settled(flight.settle.take());
             // One that was refused may be there all the same, if an answer was lost.
             if matches!(flight.spool, SpoolState::Written | SpoolState::Refused) {
@@ -85,7 +90,8 @@ impl Engine {
         if let Some(id) = self.users.find(identity.user.as_str())
             && let Some(user) = self.users.get_mut(id)
         {
-            for promise in written.iter().filter(|p| p.shared || p.row) {
+            let afar = |p: &Promise| matches!(p.settle, Some(SettleTo::Node { .. }));
+            for promise in written.iter().filter(|p| p.shared || p.row || afar(p)) {
                 match user.flights.find(promise.id) {
                     Some((_, flight)) => flight.had = true,
                     None => user.gone.insert(self.cx.now.mono, promise.id),
@@ -123,6 +129,11 @@ impl Engine {
             }
             let mut bytes = Vec::new();
             copy_of(user, key, &mut bytes);
+            if bytes.is_empty()
+                && let Some(copy) = self.cluster.as_ref().and_then(|cluster| cluster.copy_of(id, key))
+            {
+                bytes.extend_from_slice(&copy);
+            }
             self.spool(id, &bytes, flight.id, flight.at, flight.settle, false);
         }
         self.promises_due(id);

@@ -1,13 +1,15 @@
-//! Messages that waited for their recipient (XEP-0160): read when a resource becomes available, deleted when a
+//! Messages that wait for their recipient (XEP-0160): written when it is offline or slow, read when a resource becomes available, deleted when a
 //! client has them.
 
 use super::Engine;
-use super::deliver::Meta;
-use crate::base::UserId;
-use crate::effect::{SpoolRow, SpoolSeq, StoreOp, Wait};
+use super::deliver::{Meta, write_for_client};
+use super::nodes::Turn;
+use crate::base::{MsgId, UserId, Utc};
+use crate::effect::{SettleTo, SpoolRow, SpoolSeq, StoreError, StoreOp, Wait};
+use crate::ext::Handle;
 use crate::jid;
 use crate::route::decision::{Decision, ResourceView, Target, What, decide};
-use crate::stanza::{Kind, Stanza};
+use crate::stanza::{Condition, Kind, Stanza};
 use crate::user::{Record, SpoolState};
 use crate::xml::{ScanLimits, StreamNs, scan};
 
@@ -16,11 +18,56 @@ const PAGE_ROWS: u32 = 100;
 const PAGE_BYTES: u32 = 256 * 1024;
 
 impl Engine {
+    /// A message that finds nobody (XEP-0160).
+    pub(super) fn keep(&mut self, id: UserId, stanza: &Stanza<'_>, meta: Meta<'_>) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        if user.ephemeral || !user.exists {
+            self.bounce(stanza, &Condition::ServiceUnavailable.into());
+            return self.cx.settled(meta.settle);
+        }
+        let mut bytes = Vec::with_capacity(stanza.view.bytes().len() + 64);
+        write_for_client(stanza, &Meta { delayed: false, ..meta }, user, &mut bytes);
+        self.spool(id, &bytes, meta.id, meta.at, meta.settle, true);
+        if let Some(user) = self.users.get_mut(id) {
+            let mut at = Handle { cx: &mut self.cx, user, resource: None };
+            self.host.on_delivered(stanza, None, &mut at);
+        }
+    }
+
+    /// Writes a row of the spool. `kept`: no client has the message.
+    pub(super) fn spool(
+        &mut self,
+        id: UserId,
+        bytes: &[u8],
+        msg: MsgId,
+        at: Utc,
+        settle: Option<SettleTo>,
+        kept: bool,
+    ) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        if self.storing + bytes.len() > self.cx.settings.limits.storing_bytes_max as usize {
+            return self.on_not_spooled(id, msg, settle, Some(bytes), StoreError::Overloaded);
+        }
+        self.storing += bytes.len();
+        if kept {
+            user.spool.writing += 1;
+        }
+        let op = StoreOp::SpoolPut {
+            user: user.jid.clone(),
+            row: SpoolRow { id: msg, at, stanza: bytes.into() },
+            rows_max: user.limits(&self.cx.settings).spool_messages_per_user_max,
+        };
+        self.cx.store(op, Wait::Spool { user: id, id: msg, settle, kept });
+    }
+
     /// Begins to read the spool, if there may be something in it and somebody to have it.
     pub(super) fn spool_begin(&mut self, id: UserId) {
         let Some(user) = self.users.get_mut(id) else { return };
         let ready = matches!(user.record, Record::Ready);
-        let somebody = user.resources.iter().any(|r| r.presence.is_some() && r.priority >= 0);
+        let somebody = user.receives();
+        if ready && !somebody && user.spool.waiting && self.cluster.is_some() {
+            return self.poke(id);
+        }
         if ready && somebody && user.spool.waiting && !user.spool.reading {
             user.spool.reading = true;
             user.spool_retry = None;
@@ -124,16 +171,21 @@ impl Engine {
         };
         let to = jid::parse(&to_text, &mut to).unwrap_or(own.as_ref());
         let stanza = Stanza { view: &view, kind: Kind::Message(kind), from, to: Some(to) };
-        let views: Vec<ResourceView> = user
+        let mut views: Vec<ResourceView> = user
             .resources
             .iter()
             .map(|r| ResourceView { available: r.presence.is_some(), priority: r.priority })
             .collect();
+        if let Some(cluster) = &mut self.cluster {
+            cluster.look(user);
+            cluster.hide(&mut views);
+        }
         let Decision::Deliver(resources) = decide(What::Message { kind, keep: true }, Target::Bare, &views)
         else {
             return false;
         };
-        let meta = Meta { id: row.id, at: row.at, settle: None, delayed: true, lang: None };
+        let meta =
+            Meta { id: row.id, at: row.at, settle: None, delayed: true, lang: None, turn: Turn::FIRST };
         self.give(id, &stanza, meta, resources, true, SpoolState::Written);
         true
     }

@@ -80,7 +80,7 @@ fn a_promise_cut_in_the_middle_comes_back_whole() {
     let mut outputs = Default::default();
     let c = conn(0, 1);
     wires.open(c);
-    let settle = SettleTo {
+    let settle = SettleTo::Client {
         worker: WorkerId(0),
         user: UserId(Key { index: 0, generation: 1 }),
         resource: ResourceId(1),

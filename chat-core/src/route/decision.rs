@@ -77,6 +77,18 @@ impl Resources {
         })
     }
 
+    /// Those of these indexes; `None` if there is none.
+    pub fn of(indexes: impl Iterator<Item = usize>) -> Option<Self> {
+        let mask = indexes.filter(|i| *i < RESOURCES_MAX).fold(0, |mask, i| mask | 1 << i);
+        (mask != 0).then_some(Resources(mask))
+    }
+
+    /// Those below this index; `None` if there is none.
+    pub fn below(self, end: usize) -> Option<Self> {
+        let mask = if end < RESOURCES_MAX { self.0 & ((1 << end) - 1) } else { self.0 };
+        (mask != 0).then_some(Resources(mask))
+    }
+
     /// How many there are.
     #[allow(clippy::len_without_is_empty)] // never empty
     pub fn len(self) -> usize {

@@ -1,6 +1,7 @@
 //! Messages that were given to resources with stream management and that no client has acknowledged yet.
 //!
-//! One flight is one message, however many resources got a copy. It ends when the last copy is gone. It is settled
+//! One flight is one message, however many resources got a copy; another node that it was sent to counts as one. It ends
+//! when the last copy is gone. It is settled
 //! for its sender by the first client's ack, or by a committed row of the spool, whichever comes first.
 
 use std::num::NonZeroU64;
@@ -19,6 +20,8 @@ pub enum SpoolState {
     Written,
     /// A row could not be written, and the sender was told so.
     Refused,
+    /// It is none of its business: the node that the message came from sees to that.
+    Elsewhere,
 }
 
 /// A message on its way to a user's clients.
@@ -30,7 +33,7 @@ pub struct Flight {
     pub at: Utc,
     /// Who waits for it to be settled.
     pub settle: Option<SettleTo>,
-    /// How many resources have a copy unacknowledged.
+    /// How many resources, and other nodes, have a copy unacknowledged.
     pub copies: u16,
     /// A client has acknowledged it.
     pub acked: bool,

@@ -156,7 +156,10 @@ pub fn on_inbound(user: &mut User, stanza: &Stanza<'_>, cx: &mut Cx) {
     let urgency = match kind {
         PresenceType::Available | PresenceType::Unavailable => Urgency::CanWait(stanza.from.as_str()),
         PresenceType::Error => Urgency::Now,
-        PresenceType::Probe => return on_probe(user, stanza, cx),
+        PresenceType::Probe => {
+            on_probe(user, stanza, false, cx);
+            return;
+        }
         _ => return,
     };
     if !user.is_available() {
@@ -170,15 +173,18 @@ pub fn on_inbound(user: &mut User, stanza: &Stanza<'_>, cx: &mut Cx) {
     }
 }
 
-fn on_probe(user: &mut User, stanza: &Stanza<'_>, cx: &mut Cx) {
+/// Somebody asks for the presence of the user (§4.3.2). `elsewhere`: others answer, too, so nothing is said for nobody.
+/// Returns whether who asks may know.
+pub fn on_probe(user: &mut User, stanza: &Stanza<'_>, elsewhere: bool, cx: &mut Cx) -> bool {
     let asker = stanza.from;
     if user.blocks(asker) {
-        return;
+        return false;
     }
     if !may_see(user, asker) {
         let to = asker.to_bare().to_jid();
         let bytes = presence(PresenceType::Unsubscribed, user.jid.as_str(), Some(to.as_str()), None);
-        return post(cx, user.jid.to_jid(), to, &bytes);
+        post(cx, user.jid.to_jid(), to, &bytes);
+        return false;
     }
     let wanted = stanza.to.and_then(|to| to.resource());
     let mut answered = false;
@@ -190,11 +196,12 @@ fn on_probe(user: &mut User, stanza: &Stanza<'_>, cx: &mut Cx) {
             post(cx, user.full_jid(index), asker.to_owned(), bytes);
         }
     }
-    if !answered {
+    if !answered && !elsewhere {
         let from = wanted.map_or_else(|| user.jid.to_jid(), |name| user.jid.join(name));
         let bytes = presence(PresenceType::Unavailable, from.as_str(), None, None);
         post(cx, from, asker.to_owned(), &bytes);
     }
+    true
 }
 
 /// The last presence of each available resource goes to a contact who may see it from now on (§3.1.5).

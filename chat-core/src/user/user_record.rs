@@ -294,6 +294,11 @@ impl User {
         })
     }
 
+    /// Whether any resource gets messages for the bare JID (RFC 6121 §8.5.2.1.1).
+    pub fn receives(&self) -> bool {
+        self.resources.iter().any(|r| r.presence.is_some() && r.priority >= 0)
+    }
+
     /// Whether any resource is available (RFC 6121 §4.2).
     pub fn is_available(&self) -> bool {
         self.resources.iter().any(|r| r.presence.is_some())

@@ -8,7 +8,8 @@
 //! Invariants:
 //! - Workers hear of a node in the order of its frames, and first that it is there. What was told of it under one number is
 //!   void as soon as that number is down; a number is given again only after all others.
-//! - A worker hears of the sessions of its own users only.
+//! - A worker hears of the sessions of its own users only, and of what became of what it sent.
+//! - What a worker has said of a session goes out before the stanzas and results that it said later.
 //! - What a node is told of this one's sessions begins with all of them, whenever the two begin anew.
 //!
 //! Not here: whether a node is alive, and how frames get there (`cluster/agent`); what workers do with what they hear
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use super::agent::Event;
 use super::identity::{Identity, NodeName};
 use super::registry::{Log, LogInput, LogOutput, Received, Replica};
-use super::wire::{Kind, WireFault};
+use super::wire::{Envelope, EnvelopeResult, Kind, Poke, WireFault};
 use crate::base::{HashKey, NodeId, WorkerId};
 use crate::effect::{Change, NodeMail, NodeTold, Settings};
 use seats::Seats;
@@ -123,8 +124,18 @@ impl Exchange {
         for told in mail.iter() {
             match told {
                 NodeTold::Change { change, .. } => self.log.handle(LogInput::Changed(change)),
+                NodeTold::Parcel { node, parcel } => {
+                    self.send(node, Kind::Envelope, |body| Envelope(parcel).write(body));
+                }
+                NodeTold::Result { node, envelope, outcome } => {
+                    let result = EnvelopeResult { envelope, outcome };
+                    self.send(node, Kind::EnvelopeResult, |body| result.write(body));
+                }
+                NodeTold::Poke { node, user } => {
+                    self.send(node, Kind::Poke, |body| Poke { user }.write(body))
+                }
                 NodeTold::Up { .. } | NodeTold::Down { .. } => {
-                    unreachable!("workers tell of their own sessions only")
+                    unreachable!("workers do not say who is there")
                 }
             }
         }
@@ -141,6 +152,16 @@ impl Exchange {
                 more |= self.log.wants_room(peer.node);
             }
         }
+        self.flush();
+        for (w, mail) in self.mails.iter_mut().enumerate().filter(|(_, mail)| !mail.is_empty()) {
+            let mail = std::mem::replace(mail, self.empty.pop().unwrap_or_default());
+            self.outputs.push_back(Output::Mail { worker: WorkerId(w as u16), mail });
+        }
+        more
+    }
+
+    /// What has changed of this node's sessions goes out.
+    fn flush(&mut self) {
         self.log.handle(LogInput::Flush);
         while let Some(output) = self.log.poll_output() {
             let (LogOutput::Send { to: node, .. } | LogOutput::Fault { node, .. }) = output;
@@ -154,11 +175,16 @@ impl Exchange {
                 LogOutput::Fault { fault, .. } => Output::Fault { node: to, fault },
             });
         }
-        for (w, mail) in self.mails.iter_mut().enumerate().filter(|(_, mail)| !mail.is_empty()) {
-            let mail = std::mem::replace(mail, self.empty.pop().unwrap_or_default());
-            self.outputs.push_back(Output::Mail { worker: WorkerId(w as u16), mail });
-        }
-        more
+    }
+
+    /// Sends a frame to the node that workers call so, behind what they have said of their sessions: who gets it knows who is
+    /// where. One that is gone gets nothing, and whoever waits for its answer hears that it is gone.
+    fn send(&mut self, node: NodeId, kind: Kind, write: impl FnOnce(&mut Vec<u8>)) {
+        self.flush();
+        let Some((to, _)) = self.peers.iter().find(|(_, peer)| peer.node == node) else { return };
+        let mut body = Vec::new();
+        write(&mut body);
+        self.outputs.push_back(Output::Send { to: to.clone(), kind, body });
     }
 
     /// What is to be done next. To be called until it returns `None` after [`Exchange::end_turn`].
@@ -220,6 +246,22 @@ impl Exchange {
                 }
             },
             Kind::RegistryReset => self.log.handle(LogInput::Reset { node: peer.node, body }),
+            Kind::Envelope => {
+                let (node, Envelope(parcel)) = (peer.node, Envelope::read(body)?);
+                let mail = self.mails.get_mut(usize::from(parcel.worker.0)).ok_or(WireFault::Value)?;
+                mail.put(&NodeTold::Parcel { node, parcel });
+            }
+            Kind::EnvelopeResult => {
+                let (node, EnvelopeResult { envelope, outcome }) = (peer.node, EnvelopeResult::read(body)?);
+                // Its remainder is the worker that waits.
+                let worker = envelope % self.mails.len() as u64;
+                self.mails[worker as usize].put(&NodeTold::Result { node, envelope, outcome });
+            }
+            Kind::Poke => {
+                let (node, Poke { user }) = (peer.node, Poke::read(body)?);
+                let home = self.settings.home(user);
+                self.mails[usize::from(home.0)].put(&NodeTold::Poke { node, user });
+            }
             // Nobody sends them yet.
             kind => return Err(WireFault::Turn(kind.byte())),
         }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Exchange, Output};
-use crate::base::{HashKey, Hlc, NodeId, Rng, WorkerId};
+use crate::base::{HashKey, Hlc, MsgId, NodeId, Rng, Utc, WorkerId};
 use crate::cluster::agent::{Down, Event};
 use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
 use crate::cluster::testing::run_seeds;
-use crate::cluster::wire::Kind;
-use crate::effect::{Change, Domain, NodeMail, NodeTold, Record, Settings};
+use crate::cluster::wire::{Envelope, Kind, WireFault};
+use crate::effect::{Change, Domain, NodeMail, NodeTold, Outcome, Parcel, Record, Settings, Targets};
 use crate::route::registry::Table;
 
 const NODES: usize = 3;
@@ -19,6 +19,8 @@ const KEY: HashKey = HashKey { k0: 1, k1: 2 };
 struct Worker {
     table: Table,
     names: BTreeMap<NodeId, String>,
+    /// What else it was told.
+    heard: Vec<String>,
 }
 
 struct Node {
@@ -48,6 +50,10 @@ fn settings(workers: u16) -> Arc<Settings> {
     Arc::new(Settings { workers, ..settings })
 }
 
+fn new_worker() -> Worker {
+    Worker { table: Table::new(KEY), names: BTreeMap::new(), heard: Vec::new() }
+}
+
 fn new_node(i: usize, life: u64) -> Node {
     let identity = Identity {
         name: NodeName::parse(&format!("chat@n{i}")).expect("a name"),
@@ -57,7 +63,7 @@ fn new_node(i: usize, life: u64) -> Node {
     let workers = i as u16 + 1;
     Node {
         exchange: Exchange::new(&identity, settings(workers), KEY),
-        workers: (0..workers).map(|_| Worker { table: Table::new(KEY), names: BTreeMap::new() }).collect(),
+        workers: (0..workers).map(|_| new_worker()).collect(),
         own: BTreeMap::new(),
         alive: true,
         identity,
@@ -83,6 +89,11 @@ impl Worker {
                     assert!(self.names.contains_key(&node), "news of a node that is not there");
                     self.table.apply(node, &change).expect("within the limits");
                 }
+                NodeTold::Parcel { node, parcel } => {
+                    let known: Vec<_> = self.table.of("user1@localhost").map(|e| e.record.resource).collect();
+                    self.heard.push(format!("{node:?} {} {} {known:?}", parcel.envelope, parcel.stanza));
+                }
+                told => self.heard.push(format!("{told:?}")),
             }
         }
     }
@@ -304,4 +315,57 @@ fn a_life_that_begins_tells_all_sessions_again() {
     world.nodes[0].identity = next;
     world.fresh(0, 1);
     world.check();
+}
+
+fn parcel(worker: WorkerId) -> Parcel<'static> {
+    Parcel {
+        envelope: 5,
+        attempt: 1,
+        worker,
+        id: MsgId(1),
+        at: Utc(2),
+        delayed: false,
+        awaited: true,
+        from: "user2@localhost/x",
+        to: "user1@localhost",
+        targets: Targets("r\0"),
+        stanza: "<message/>",
+    }
+}
+
+/// Behind what is said of sessions before, to the worker that it is for, and from a node that is met only.
+#[test]
+fn stanzas_and_results_go_from_worker_to_worker() {
+    let mut world = World::new(3);
+    world.fresh(0, 2);
+    world.check();
+    let number = world.nodes[0].exchange.number_of(&world.nodes[2].identity.name).expect("they have met");
+    let (user, resource) = ("user1@localhost", "r");
+    let (carbons, sm, worker, bound) = (false, None, WorkerId(0), Hlc(1));
+    let record = Record { user, resource, priority: Some(1), carbons, sm, worker, bound };
+    let home = settings(3).home(user);
+    let mut mail = NodeMail::default();
+    mail.put(&NodeTold::Change { node: NodeId(0), change: Change::Put(record) });
+    for node in [number, NodeId(99)] {
+        mail.put(&NodeTold::Parcel { node, parcel: parcel(home) });
+    }
+    mail.put(&NodeTold::Result { node: number, envelope: 3 * 7 + 1, outcome: Outcome::Lost });
+    mail.put(&NodeTold::Poke { node: number, user });
+    world.nodes[0].exchange.on_mail(&mut mail);
+    world.turn(0);
+    (0..9).for_each(|_| world.deliver(0, 2));
+    let from = world.nodes[2].exchange.number_of(&world.nodes[0].identity.name).expect("they have met");
+    let heard = |w: usize| world.nodes[2].workers[w].heard.clone();
+    let mut expected = vec![Vec::new(); 3];
+    expected[usize::from(home.0)].push(format!("{from:?} 5 <message/> [\"r\"]"));
+    expected[1].push(format!("Result {{ node: {from:?}, envelope: 22, outcome: Lost }}"));
+    expected[usize::from(home.0)].push(format!("Poke {{ node: {from:?}, user: \"user1@localhost\" }}"));
+    assert_eq!([heard(0), heard(1), heard(2)], &expected[..]);
+    // A worker that is not there.
+    let name = world.nodes[0].identity.name.clone();
+    let mut body = Vec::new();
+    Envelope(parcel(WorkerId(3))).write(&mut body);
+    world.nodes[2].exchange.on_event(&Event::Frame { from: &name, kind: Kind::Envelope, body: &body });
+    let output = world.nodes[2].exchange.poll_output();
+    assert!(matches!(output, Some(Output::Fault { fault: WireFault::Value, .. })), "{output:?}");
 }

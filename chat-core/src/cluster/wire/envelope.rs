@@ -2,52 +2,18 @@
 
 use super::{Reader, WireFault, Writer};
 use crate::base::limits::LINK_FRAME_BYTES_MAX;
-use crate::base::{Key, MsgId, UserId, Utc, WorkerId};
-use crate::cluster::identity::{NODE_NAME_BYTES_MAX, NodeName};
-use crate::effect::{ResourceId, SettleTo};
+use crate::base::{MsgId, Utc, WorkerId};
+use crate::effect::{ATTEMPTS_MAX, Outcome, Parcel, RESOURCE_BYTES_MAX, Refused, Targets};
+use crate::route::decision::RESOURCES_MAX;
 
-/// How often a node may decide where a stanza goes: after the third `moved` it stores or bounces it.
-pub const ATTEMPTS_MAX: u8 = 3;
-/// Sessions that one envelope may name. No user has more of them: `resources_per_user_max` is far below.
-pub const TARGETS_MAX: usize = 4096;
+/// Bytes of the names of sessions that one envelope may have: as many as a user may have, each with the byte behind it.
+pub const TARGETS_BYTES_MAX: usize = RESOURCES_MAX * (RESOURCE_BYTES_MAX + 1);
 /// Bytes of an address: the longest JID (RFC 7622 §3.1).
 pub(super) const ADDRESS_BYTES_MAX: usize = 3071;
 
-/// Who waits to hear that a message is settled, named so that any node understands it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettleRef {
-    /// The node; none if it is the one that sends the frame.
-    pub node: Option<NodeName>,
-    /// Worker, user, resource and number, which mean something on that node only.
-    pub to: SettleTo,
-}
-
-/// A stanza for named sessions of the node that gets it. That node delivers to them and never routes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Envelope<'a> {
-    /// What its sender calls it until the result comes: never used twice in one life of the sender.
-    pub envelope: u64,
-    /// How often its sender has decided where it goes, this time included: 1 to [`ATTEMPTS_MAX`].
-    pub attempt: u8,
-    /// The worker of the receiving node that the sessions belong to.
-    pub worker: WorkerId,
-    /// The identity of the message; what names a repeat.
-    pub id: MsgId,
-    /// When the entry node received it.
-    pub at: Utc,
-    /// It may have been delivered before: whoever gets it now gets it with `<delay/>` (XEP-0203).
-    pub delayed: bool,
-    /// Who waits to hear that it is settled.
-    pub settle: Option<SettleRef>,
-    /// The sender, as stamped: a prepared JID.
-    pub from: &'a str,
-    /// The recipient: a prepared JID.
-    pub to: &'a str,
-    /// The sessions it is for. Empty: whatever the receiving node has for the bare JID itself (a room, a node of pubsub).
-    pub targets: &'a [ResourceId],
-    /// One valid element of `jabber:client`, with `from`.
-    pub stanza: &'a [u8],
-}
+/// A stanza for named sessions of the node that gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Envelope<'a>(pub Parcel<'a>);
 
 /// What became of an envelope: the responsibility goes back, or ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,122 +24,51 @@ pub struct EnvelopeResult {
     pub outcome: Outcome,
 }
 
-/// What can become of an envelope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is settled (docs/ARCHITECTURE.md, "Acked means safe"): its sender may forget it.
-    Settled,
-    /// None of its sessions is here any more: its sender decides again.
-    Moved,
-    /// It was not delivered, and will not be.
-    Refused(Refused),
-}
-
-/// Why an envelope is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// Too much waits on the node: its sender stores the message or bounces it with `wait`.
-    Overloaded,
-    /// The sessions cannot take it for good: over a limit of theirs, or blocked.
-    NotTaken,
-    /// The node is about to stop.
-    Stopping,
-}
-
 impl<'a> Envelope<'a> {
     /// Appends the body.
     pub fn write(&self, out: &mut Vec<u8>) {
+        let parcel = &self.0;
         let mut w = Writer(out);
-        w.number(self.envelope);
-        w.byte(self.attempt);
-        w.number(self.worker.0.into());
-        w.raw(&self.id.0.to_be_bytes());
-        w.signed(self.at.0);
-        w.flag(self.delayed);
-        match &self.settle {
-            None => w.byte(0),
-            Some(settle) => settle.write(&mut w),
-        }
-        w.text(self.from);
-        w.text(self.to);
-        w.number(self.targets.len() as u64);
-        for target in self.targets {
-            w.number(target.0);
-        }
-        w.bytes(self.stanza);
+        w.number(parcel.envelope);
+        w.byte(parcel.attempt);
+        w.number(parcel.worker.0.into());
+        w.raw(&parcel.id.0.to_be_bytes());
+        w.signed(parcel.at.0);
+        w.flag(parcel.delayed);
+        w.flag(parcel.awaited);
+        w.text(parcel.from);
+        w.text(parcel.to);
+        w.text(parcel.targets.0);
+        w.text(parcel.stanza);
     }
 
-    /// Reads a body; the targets are put into `targets`, whose old content goes.
-    pub fn read(body: &'a [u8], targets: &'a mut Vec<ResourceId>) -> Result<Envelope<'a>, WireFault> {
+    /// Reads a body.
+    pub fn read(body: &'a [u8]) -> Result<Envelope<'a>, WireFault> {
         let mut r = Reader::new(body);
         let envelope = r.number()?;
         let attempt = r.byte()?;
         if !(1..=ATTEMPTS_MAX).contains(&attempt) {
             return Err(WireFault::Value);
         }
-        let worker = WorkerId(r.number16()?);
-        let id = MsgId(u128::from_be_bytes(r.array()?));
-        let at = Utc(r.signed()?);
-        let delayed = r.flag()?;
-        let settle = SettleRef::read(&mut r)?;
-        let from = r.text(ADDRESS_BYTES_MAX)?;
-        let to = r.text(ADDRESS_BYTES_MAX)?;
-        targets.clear();
-        for _ in 0..r.count(TARGETS_MAX, 1)? {
-            targets.push(ResourceId(r.number()?));
-        }
-        let stanza = r.bytes(LINK_FRAME_BYTES_MAX)?;
-        r.end()?;
-        Ok(Envelope {
+        let parcel = Parcel {
             envelope,
             attempt,
-            worker,
-            id,
-            at,
-            delayed,
-            settle,
-            from,
-            to,
-            targets: &targets[..],
-            stanza,
-        })
-    }
-}
-
-impl SettleRef {
-    fn write(&self, w: &mut Writer<'_>) {
-        match &self.node {
-            None => w.byte(1),
-            Some(node) => {
-                w.byte(2);
-                w.text(node.as_str());
-            }
-        }
-        w.number(self.to.worker.0.into());
-        w.number(self.to.user.0.index.into());
-        w.number(self.to.user.0.generation.into());
-        w.number(self.to.resource.0);
-        w.number(self.to.seq.into());
-    }
-
-    fn read(r: &mut Reader<'_>) -> Result<Option<SettleRef>, WireFault> {
-        let node = match r.byte()? {
-            0 => return Ok(None),
-            1 => None,
-            2 => {
-                let text = r.text(NODE_NAME_BYTES_MAX)?;
-                let name = NodeName::parse(text).ok().filter(|name| name.as_str() == text);
-                Some(name.ok_or(WireFault::Value)?)
-            }
-            _ => return Err(WireFault::Value),
-        };
-        let to = SettleTo {
             worker: WorkerId(r.number16()?),
-            user: UserId(Key { index: r.number32()?, generation: r.number32()? }),
-            resource: ResourceId(r.number()?),
-            seq: r.number32()?,
+            id: MsgId(u128::from_be_bytes(r.array()?)),
+            at: Utc(r.signed()?),
+            delayed: r.flag()?,
+            awaited: r.flag()?,
+            from: r.text(ADDRESS_BYTES_MAX)?,
+            to: r.text(ADDRESS_BYTES_MAX)?,
+            targets: Targets(r.text(TARGETS_BYTES_MAX)?),
+            stanza: r.text(LINK_FRAME_BYTES_MAX)?,
         };
-        Ok(Some(SettleRef { node, to }))
+        r.end()?;
+        // Each name has its byte behind it.
+        if !parcel.targets.is_empty() && !parcel.targets.0.ends_with('\0') {
+            return Err(WireFault::Value);
+        }
+        Ok(Envelope(parcel))
     }
 }
 
@@ -188,6 +83,7 @@ impl EnvelopeResult {
             Outcome::Refused(Refused::Overloaded) => 3,
             Outcome::Refused(Refused::NotTaken) => 4,
             Outcome::Refused(Refused::Stopping) => 5,
+            Outcome::Lost => 6,
         });
     }
 
@@ -201,6 +97,7 @@ impl EnvelopeResult {
             3 => Outcome::Refused(Refused::Overloaded),
             4 => Outcome::Refused(Refused::NotTaken),
             5 => Outcome::Refused(Refused::Stopping),
+            6 => Outcome::Lost,
             _ => return Err(WireFault::Value),
         };
         r.end()?;

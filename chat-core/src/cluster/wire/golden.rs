@@ -4,23 +4,13 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::base::{Key, MsgId, UserId, Utc, WorkerId};
+use crate::base::{MsgId, Utc, WorkerId};
 use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
-use crate::effect::{ResourceId, SettleTo};
 
 const GOLDEN: &str = include_str!("golden.txt");
 
 fn node() -> NodeName {
     NodeName::parse("chat@ch-prod-3.example.net").unwrap()
-}
-
-fn settle() -> SettleTo {
-    SettleTo {
-        worker: WorkerId(1),
-        user: UserId(Key { index: 300, generation: 2 }),
-        resource: ResourceId(5),
-        seq: 70_000,
-    }
 }
 
 fn framed(kind: Kind, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -98,27 +88,31 @@ fn controls() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn envelopes() -> Vec<(&'static str, Vec<u8>)> {
-    let full = Envelope {
+    let full = Parcel {
         envelope: 1_000,
         attempt: 2,
         worker: WorkerId(1),
         id: MsgId(0x1a2b_3c4d_0000_0000_0000_0000_0000_0005),
         at: Utc(1_763_847_469_123),
         delayed: true,
-        settle: Some(SettleRef { node: None, to: settle() }),
+        awaited: true,
         from: "juliet@example.net/balcony",
         to: "romeo@example.net",
-        targets: &[ResourceId(4), ResourceId(500)],
-        stanza: b"<message from='juliet@example.net/balcony' to='romeo@example.net'/>",
+        targets: Targets("orchard\0garden\0"),
+        stanza: "<message from='juliet@example.net/balcony' to='romeo@example.net'/>",
     };
-    let elsewhere = SettleRef { node: Some(node()), to: settle() };
-    let for_other = Envelope { settle: Some(elsewhere), ..full.clone() };
-    let least =
-        Envelope { attempt: 1, delayed: false, settle: None, targets: &[], at: Utc(-1), ..full.clone() };
+    let probe = Parcel {
+        attempt: 1,
+        delayed: false,
+        awaited: false,
+        targets: Targets(""),
+        at: Utc(-1),
+        stanza: "<presence type='probe' from='juliet@example.net' to='romeo@example.net'/>",
+        ..full
+    };
     let mut all = vec![
-        ("envelope", framed(Kind::Envelope, |out| full.write(out))),
-        ("envelope of a sender who moved", framed(Kind::Envelope, |out| for_other.write(out))),
-        ("envelope for nobody's sessions", framed(Kind::Envelope, |out| least.write(out))),
+        ("envelope", framed(Kind::Envelope, |out| Envelope(full).write(out))),
+        ("envelope of a probe", framed(Kind::Envelope, |out| Envelope(probe).write(out))),
     ];
     for (name, outcome) in [
         ("result: settled", Outcome::Settled),
@@ -126,6 +120,7 @@ fn envelopes() -> Vec<(&'static str, Vec<u8>)> {
         ("result: overloaded", Outcome::Refused(Refused::Overloaded)),
         ("result: not taken", Outcome::Refused(Refused::NotTaken)),
         ("result: stopping", Outcome::Refused(Refused::Stopping)),
+        ("result: lost", Outcome::Lost),
     ] {
         let result = EnvelopeResult { envelope: 1_000, outcome };
         all.push((name, framed(Kind::EnvelopeResult, |out| result.write(out))));

@@ -3,9 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{Key, MsgId, UserId, Utc, WorkerId};
+use crate::base::{MsgId, Utc, WorkerId};
 use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
-use crate::effect::{ResourceId, SettleTo};
 
 /// Reads a body of this kind and writes it again: the bytes must be the same. A hello may go on behind what is known.
 pub(super) fn reads_and_writes_alike(kind: Kind, body: &[u8]) -> Result<(), WireFault> {
@@ -17,7 +16,7 @@ pub(super) fn reads_and_writes_alike(kind: Kind, body: &[u8]) -> Result<(), Wire
         Kind::Join | Kind::Receipt | Kind::Ping | Kind::Pong | Kind::Bye => {
             Control::read(kind, body)?.write(&mut out);
         }
-        Kind::Envelope => Envelope::read(body, &mut Vec::new())?.write(&mut out),
+        Kind::Envelope => Envelope::read(body)?.write(&mut out),
         Kind::EnvelopeResult => EnvelopeResult::read(body)?.write(&mut out),
         Kind::Poke => Poke::read(body)?.write(&mut out),
         Kind::Leaving => Leaving::read(body)?.write(&mut out),
@@ -33,55 +32,36 @@ pub(super) fn reads_and_writes_alike(kind: Kind, body: &[u8]) -> Result<(), Wire
     Ok(())
 }
 
-fn settle() -> impl Strategy<Value = Option<SettleRef>> {
-    let node = proptest::option::of(Just(NodeName::parse("chat@b").unwrap()));
-    let to = (any::<u16>(), any::<u32>(), any::<u32>(), any::<u64>(), any::<u32>());
-    proptest::option::of((node, to).prop_map(|(node, (worker, index, generation, resource, seq))| {
-        SettleRef {
-            node,
-            to: SettleTo {
-                worker: WorkerId(worker),
-                user: UserId(Key { index, generation }),
-                resource: ResourceId(resource),
-                seq,
-            },
-        }
-    }))
-}
-
 proptest! {
     #[test]
     fn envelopes_read_back(
-        numbers: (u64, u16, u128, i64, bool),
+        numbers: (u64, u16, u128, i64, bool, bool),
         attempt in 1..=ATTEMPTS_MAX,
-        settle in settle(),
         addresses: (String, String),
-        targets in proptest::collection::vec(any::<u64>().prop_map(ResourceId), 0..5),
-        stanza: Vec<u8>,
+        targets in "([a-zø]{0,3}\0){0,3}",
+        stanza: String,
     ) {
-        let envelope = Envelope {
+        let envelope = Envelope(Parcel {
             envelope: numbers.0,
             attempt,
             worker: WorkerId(numbers.1),
             id: MsgId(numbers.2),
             at: Utc(numbers.3),
             delayed: numbers.4,
-            settle,
+            awaited: numbers.5,
             from: &addresses.0,
             to: &addresses.1,
-            targets: &targets,
+            targets: Targets(&targets),
             stanza: &stanza,
-        };
+        });
         let mut body = Vec::new();
         envelope.write(&mut body);
-        let mut scratch = vec![ResourceId(9)];
-        prop_assert_eq!(Envelope::read(&body, &mut scratch), Ok(envelope));
+        prop_assert_eq!(Envelope::read(&body), Ok(envelope));
         for n in 0..body.len() {
-            prop_assert!(Envelope::read(&body[..n], &mut Vec::new()).is_err(), "cut at {}", n);
+            prop_assert!(Envelope::read(&body[..n]).is_err(), "cut at {}", n);
         }
         body.push(0);
-        let after = Envelope::read(&body, &mut scratch).err();
-        prop_assert_eq!(after, Some(WireFault::Trailing));
+        prop_assert_eq!(Envelope::read(&body).err(), Some(WireFault::Trailing));
     }
 
     #[test]

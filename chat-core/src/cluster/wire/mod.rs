@@ -36,9 +36,10 @@ mod golden;
 #[cfg(test)]
 mod laws;
 
+pub use crate::effect::{ATTEMPTS_MAX, Outcome, Parcel, Refused, Targets};
 pub use codec::{Reader, WireFault, Writer};
 pub use control::{Bye, Control, Join};
-pub use envelope::{ATTEMPTS_MAX, Envelope, EnvelopeResult, Outcome, Refused, SettleRef, TARGETS_MAX};
+pub use envelope::{Envelope, EnvelopeResult, TARGETS_BYTES_MAX};
 pub use frame::{FRAME_HEAD_BYTES_MAX, Frame, read_frame, write_frame};
 pub use hello::{Hello, PROOF_BYTES, Proof, Refusal};
 pub use kind::{Kind, Seen};

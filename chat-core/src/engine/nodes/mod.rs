@@ -1,21 +1,44 @@
-//! Other nodes, as one worker sees them: who is where, and what goes there.
+//! Other nodes, as one worker sees them: who is where, what goes there, and what comes from there.
 //!
-//! Owns: [`Cluster`], the records of all sessions of the users whose home this worker is on this node, its own among them.
-//! In: what the agent tells ([`NodeTold`]), and every change of a session here. Out: the same changes, for the agent.
-//! Invariants: an engine without [`Settings::cluster`](crate::effect::Settings::cluster) has none of this and pays one branch;
-//! the record of an own session says what its [`Resource`](crate::user::Resource) says, after each input; what is told of
-//! nodes that are not there changes nothing.
-//! Not here: the table itself (`route/registry`), how news get from node to node (`cluster`).
+//! Owns: [`Cluster`]: the records of all sessions of the users whose home this worker is on this node, its own among them
+//! (`records`), and what is outstanding or waits for its turn (`afar`).
+//! In: what the agent tells ([`NodeTold`]), every change of a session here, what was decided for sessions elsewhere. Out: the
+//! same for the agent.
+//! Invariants:
+//! - An engine without [`Settings::cluster`](crate::effect::Settings::cluster) has none of this and pays a branch.
+//! - The record of an own session says what its [`Resource`](crate::user::Resource) says, after each input; what is told of
+//!   nodes that are not there changes nothing.
+//! - A stanza is decided at the node that it entered, and there alone (`choose`, `send`). A message that is to be safe is a
+//!   [flight](crate::user::flight) of its recipient there; each node that it was sent to holds one copy of it, until its
+//!   result comes or the node is down (`results`).
+//! - Nothing is sent to where a session is now while something is outstanding to where it was: it waits (`turn`).
+//! - What comes from another node is given to the sessions that it names, or to nobody: it is neither routed on nor stored
+//!   here (`receive`).
+//!
+//! Not here: the table itself (`route/registry`), how news get from node to node (`cluster`), what becomes of a message on
+//! this node (`engine/deliver.rs`, `engine/settle.rs`).
 
+mod afar;
+mod choose;
+mod receive;
 mod records;
+mod results;
+mod send;
+mod turn;
 
 #[cfg(test)]
 mod tests;
 
-use crate::base::{HashKey, HlcClock, NodeId};
+pub(super) use turn::Turn;
+
+use std::collections::BTreeMap;
+
+use crate::base::{HashKey, HlcClock, NodeId, Rng, UserId};
 use crate::effect::{NodeMail, NodeTold};
 use crate::engine::Engine;
 use crate::route::registry::Table;
+use afar::{Afar, Load, Most};
+use choose::Seen;
 
 /// This node among all.
 const OWN: NodeId = NodeId(0);
@@ -28,14 +51,44 @@ pub(super) struct Cluster {
     clock: HlcClock,
     /// Records of nodes that are gone are being removed.
     removing: bool,
+    /// Counts envelopes, and messages that wait.
+    next: u64,
+    /// Whose each envelope is that has no result yet.
+    envelopes: BTreeMap<u64, UserId>,
+    /// Users with something outstanding or waiting.
+    users: BTreeMap<UserId, Afar>,
+    /// What is outstanding to each node.
+    loads: BTreeMap<NodeId, Load>,
+    most: Most,
+    /// The sessions elsewhere of the user that was looked at last, and their names.
+    seen: Vec<Seen>,
+    names: String,
+    /// Those of its sessions here that do not count, because the resource was bound elsewhere later.
+    hidden: u64,
+    /// Where the targets of an envelope are put together.
+    targets: String,
 }
 
 impl Cluster {
     /// A node of this name, that knows of no other.
-    pub(super) fn new(own: &str, key: HashKey) -> Self {
+    pub(super) fn new(own: &str, key: HashKey, rng: &mut Rng) -> Self {
         let mut table = Table::new(key);
         table.seat(OWN, own);
-        Cluster { table, clock: HlcClock::default(), removing: false }
+        Cluster {
+            table,
+            clock: HlcClock::default(),
+            removing: false,
+            // An engine that starts anew in the same life of its node takes no result for its own that is an earlier one's.
+            next: rng.next_u64() >> 32,
+            envelopes: BTreeMap::new(),
+            users: BTreeMap::new(),
+            loads: BTreeMap::new(),
+            most: Most::default(),
+            seen: Vec::new(),
+            names: String::new(),
+            hidden: 0,
+            targets: String::new(),
+        }
     }
 }
 
@@ -48,9 +101,18 @@ impl Engine {
                     NodeTold::Up { node, name } => self.on_node_up(node, name),
                     NodeTold::Down { node } => self.on_node_down(node),
                     NodeTold::Change { node, change } => self.on_change(node, &change),
+                    NodeTold::Parcel { node, parcel } => self.on_parcel(node, &parcel),
+                    NodeTold::Result { node, envelope, outcome } => self.on_result(node, envelope, outcome),
+                    NodeTold::Poke { user, .. } => self.on_poke(user),
                 }
             }
         }
         mail.clear();
+    }
+
+    /// Whether something for this user is outstanding elsewhere or waits: then it must not be forgotten.
+    #[inline]
+    pub(super) fn is_afar(&self, id: UserId) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.users.contains_key(&id))
     }
 }

@@ -73,6 +73,8 @@ impl Engine {
         if node != OWN && cluster.table.is_seated(node) {
             cluster.table.unseat(node);
             cluster.removing = true;
+            self.cx.end_life(node);
+            self.lose_node(node);
         }
     }
 
@@ -87,6 +89,11 @@ impl Engine {
         }
         // What is beyond the limits of the table is that node's fault: the session is not known here.
         let _ = cluster.table.apply(node, change);
+        let (Change::Put(Record { user, .. }) | Change::Remove { user, .. }) = change;
+        let Some(id) = self.users.find(user) else { return };
+        self.take_turns(id);
+        // What waits in the store for somebody to come has somebody now.
+        self.spool_begin(id);
     }
 
     /// Whether records of nodes that are gone are left: the next turn may come at once.

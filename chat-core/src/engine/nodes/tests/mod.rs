@@ -1,5 +1,8 @@
 //! Conversations across nodes.
 
+mod chaos;
+mod client;
 mod records;
+mod routing;
 mod settlement;
 mod world;

@@ -8,32 +8,12 @@ use crate::effect::{
     AccountDone, Change, Domain, NodeMail, NodeTold, Output, Record, ReferenceStore, Settings, StoreError,
     StoreOp,
 };
-use crate::engine::{Engine, Input};
+use crate::engine::{Command, Engine, Input};
 use crate::sasl::payload;
 use crate::session::Listener;
-use crate::xml::{FrameKind, Framer, Step};
+use crate::xml::Framer;
 
-/// A client, or its end of a connection.
-pub struct Client {
-    pub node: usize,
-    worker: usize,
-    conn: ConnId,
-    pub open: bool,
-    /// It reads nothing.
-    pub stalled: bool,
-    framer: Framer,
-    partial: Vec<u8>,
-    /// What it got and nobody looked at.
-    pub received: VecDeque<String>,
-    /// Stanzas that it got since it manages its stream.
-    pub h: u32,
-    /// What `<a/>` told it last.
-    acked: u32,
-    /// What it sent before anybody looked: its presence.
-    before: u32,
-    managed: bool,
-    pub sm: String,
-}
+use super::client::{Client, body};
 
 /// One life of a node.
 pub struct Node {
@@ -55,11 +35,17 @@ pub struct World {
     pub down: bool,
     /// Writes into spools are carried out some time later.
     pub slow: bool,
+    /// Rows of spools are read some time later.
+    pub stuck_reads: bool,
     late: VecDeque<(usize, usize, crate::base::RequestId, std::sync::Arc<StoreOp>)>,
     pub now: Now,
     pipes: BTreeMap<(usize, usize), Pipe>,
     /// Pipes that carry nothing for now.
     pub held: Vec<(usize, usize)>,
+    /// Pipes that lose what they are told of sessions.
+    pub muted: Vec<(usize, usize)>,
+    /// How many stanzas went from node to node.
+    pub parcels: usize,
     settings: Settings,
     lives: u8,
     conns: u32,
@@ -83,17 +69,18 @@ impl World {
             store: ReferenceStore::new(),
             down: false,
             slow: false,
+            stuck_reads: false,
             late: VecDeque::new(),
             now: Now { mono: Mono(1_000_000_000), utc: Utc(1_780_000_000_000) },
             pipes: BTreeMap::new(),
             held: Vec::new(),
+            muted: Vec::new(),
+            parcels: 0,
             settings,
             lives: 0,
             conns: 0,
         };
-        for _ in workers {
-            world.nodes.push(None);
-        }
+        world.nodes.resize_with(workers.len(), || None);
         for (i, workers) in workers.iter().enumerate() {
             world.start(i, *workers);
         }
@@ -150,14 +137,32 @@ impl World {
         self.settle();
     }
 
+    /// The link between two nodes starts over: what was on its way is lost, and both are told anew who is where.
+    pub fn relink(&mut self, a: usize, b: usize) {
+        for (me, other) in [(a, b), (b, a)] {
+            self.held.retain(|pipe| *pipe != (me, other));
+            let number = self.node(me).numbers[&other];
+            self.pipes.remove(&(me, other));
+            self.tell_all(me, &NodeTold::Down { node: number });
+        }
+        self.link(a, b);
+        self.settle();
+    }
+
+    /// A node is told to stop.
+    pub fn shut_down(&mut self, i: usize) {
+        for w in 0..self.node(i).engines.len() {
+            self.input(i, w, Input::Command(Command::Shutdown));
+        }
+        self.settle();
+    }
+
     /// A node dies, and the others know it at once.
     pub fn kill(&mut self, i: usize) {
         self.nodes[i] = None;
         self.late.retain(|(node, ..)| *node != i);
         self.clients.iter_mut().filter(|c| c.node == i).for_each(|c| c.open = false);
-        for other in (0..self.nodes.len()).filter(|o| *o != i).collect::<Vec<_>>() {
-            self.unlink(other, i);
-        }
+        (0..self.nodes.len()).filter(|other| *other != i).for_each(|other| self.unlink(other, i));
     }
 
     pub fn node(&mut self, i: usize) -> &mut Node {
@@ -245,7 +250,8 @@ impl World {
             self.clients[c].sm = enabled.split('\'').nth(3).expect("an id").to_owned();
             (self.clients[c].managed, self.clients[c].h) = (true, 0);
         }
-        self.clients[c].received.clear();
+        // Messages to its full JID may have come already.
+        self.clients[c].received.retain(|text| text.starts_with("<message"));
         c
     }
 
@@ -367,6 +373,12 @@ impl World {
                     let (Change::Put(Record { user, .. }) | Change::Remove { user, .. }) = change;
                     (settings.home(user), NodeTold::Change { node: number, change })
                 }
+                NodeTold::Parcel { parcel, .. } => (parcel.worker, NodeTold::Parcel { node: number, parcel }),
+                NodeTold::Result { envelope, outcome, .. } => {
+                    let worker = WorkerId((envelope % u64::from(settings.workers)) as u16);
+                    (worker, NodeTold::Result { node: number, envelope, outcome })
+                }
+                NodeTold::Poke { user, .. } => (settings.home(user), NodeTold::Poke { node: number, user }),
                 NodeTold::Up { .. } | NodeTold::Down { .. } => panic!("no worker says that"),
             };
             let mut one = NodeMail::default();
@@ -392,9 +404,20 @@ impl World {
                             drop(node.own.remove(&(user.into(), resource.into())))
                         }
                     }
-                    for (_, pipe) in self.pipes.iter_mut().filter(|((from, _), _)| *from == i) {
+                    let muted = &self.muted;
+                    let to_all = |(way, _): &(&(usize, usize), &mut Pipe)| way.0 == i && !muted.contains(way);
+                    for (_, pipe) in self.pipes.iter_mut().filter(to_all) {
                         pipe.push_back(one.clone());
                     }
+                }
+                NodeTold::Parcel { node, .. }
+                | NodeTold::Result { node, .. }
+                | NodeTold::Poke { node, .. } => {
+                    let numbers = &self.node(i).numbers;
+                    let to = numbers.iter().find(|(_, number)| **number == node).map(|(other, _)| *other);
+                    let to = to.expect("nothing is said to a node that is not there");
+                    self.parcels += usize::from(matches!(told, NodeTold::Parcel { .. }));
+                    self.pipes.entry((i, to)).or_default().push_back(one);
                 }
                 NodeTold::Up { .. } | NodeTold::Down { .. } => panic!("no worker says that"),
             }
@@ -432,8 +455,12 @@ impl World {
     fn carry_out(&mut self, i: usize, w: usize, output: Output) {
         match output {
             Output::Store { id, op } => {
-                let spools = matches!(*op, StoreOp::SpoolPut { .. });
-                if spools && self.slow {
+                let late = match *op {
+                    StoreOp::SpoolPut { .. } => self.slow,
+                    StoreOp::SpoolRead { .. } => self.stuck_reads,
+                    _ => false,
+                };
+                if late {
                     return self.late.push_back((i, w, id, op));
                 }
                 let result = if self.down { Err(StoreError::Unavailable) } else { self.store.apply(&op) };
@@ -469,38 +496,5 @@ impl World {
         let user = format!("{user}@h");
         let rows = self.store.spool(&user);
         rows.filter_map(|row| body(&String::from_utf8_lossy(&row.stanza))).collect()
-    }
-}
-
-/// What a message says; `~` before one that came late.
-pub fn body(text: &str) -> Option<String> {
-    let body = text.split_once("<body>")?.1.split_once("</body>")?.0;
-    let late = if text.contains("<delay ") { "~" } else { "" };
-    let error = if text.contains("type='error'") { "!" } else { "" };
-    Some(format!("{late}{error}{body}"))
-}
-
-impl Client {
-    fn take(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let Step::Frame { kind, end } = self.framer.push(bytes).expect("the server writes XML") else {
-                return self.partial.extend_from_slice(bytes);
-            };
-            self.partial.extend_from_slice(&bytes[..end]);
-            bytes = &bytes[end..];
-            let text = String::from_utf8(std::mem::take(&mut self.partial)).expect("the server writes UTF-8");
-            if kind != FrameKind::Element {
-                continue;
-            }
-            if text.starts_with("<success") {
-                self.framer.restart();
-            }
-            let stanza = ["<message", "<presence", "<iq"].iter().any(|name| text.starts_with(name));
-            self.h += u32::from(stanza && self.managed);
-            if let Some(h) = text.strip_prefix("<a xmlns='urn:xmpp:sm:3' h='") {
-                self.acked = h.trim_end_matches("'/>").parse().expect("a number");
-            }
-            self.received.push_back(text);
-        }
     }
 }

@@ -1,0 +1,240 @@
+//! What is on its way to sessions of other nodes, or waits for its turn.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::{Cluster, Turn};
+use crate::base::limits::{
+    ENVELOPES_PER_NODE_BYTES_MAX, ENVELOPES_PER_USER_BYTES_MAX, ENVELOPES_PER_USER_MAX,
+};
+use crate::base::{NodeId, UserId};
+use crate::effect::{Envelope, FlightId, NodeMail, SettleTo};
+
+/// A message or an iq that was sent to other nodes: one for all of them.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// As the clients get it, but for its `<delay/>`. Nobody waits for it here: its flight knows who does.
+    pub(super) envelope: Envelope,
+    pub(super) turn: Turn,
+}
+
+/// An envelope without result.
+#[derive(Debug)]
+pub(super) struct Out {
+    pub(super) node: NodeId,
+    /// The flight that it is a copy of; none for an iq.
+    pub(super) flight: Option<FlightId>,
+    pub(super) sent: Arc<Sent>,
+    /// Those of the user's lanes that it took.
+    lanes: u64,
+}
+
+/// Where something was sent: a session as it was then.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) node: NodeId,
+    pub(super) name: SmolStr,
+    /// Envelopes without result that name it.
+    out: u32,
+}
+
+/// A stanza that waits for its turn.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) envelope: Envelope,
+    pub(super) turn: Turn,
+}
+
+/// A parcel of another node that waits.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Who waits for its result.
+    pub(super) settle: Option<SettleTo>,
+    /// The parcel, alone.
+    pub(super) mail: NodeMail,
+}
+
+/// What is outstanding for one user, and what waits.
+#[derive(Debug, Default)]
+pub(super) struct Afar {
+    out: BTreeMap<u64, Out>,
+    out_bytes: usize,
+    lanes: Vec<Lane>,
+    /// The last message that went on its way while something was outstanding: what comes behind it comes late.
+    pub(super) last: u64,
+    /// In the order in which they came.
+    pub(super) waiting: VecDeque<Waiting>,
+    /// Of other nodes: these wait until the spool has been read.
+    pub(super) held: VecDeque<Held>,
+}
+
+/// Lanes that one user may have: the bits of [`Out::lanes`].
+const LANES_MAX: usize = 64;
+
+/// What a stanza takes besides its bytes, roughly.
+const OUT_BYTES: usize = 256;
+
+impl Out {
+    fn weight(&self) -> usize {
+        self.sent.envelope.stanza.len() + OUT_BYTES
+    }
+}
+
+impl Afar {
+    /// Where things were sent that are outstanding.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.iter().filter(|lane| lane.out > 0)
+    }
+
+    /// The bytes of what waits.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting.iter().map(|w| w.envelope.stanza.len()).sum()
+    }
+
+    /// Puts a stanza among those that wait, before all that came later.
+    pub(super) fn wait(&mut self, waiting: Waiting) {
+        let place = self.waiting.iter().rposition(|w| w.turn.order <= waiting.turn.order);
+        self.waiting.insert(place.map_or(0, |p| p + 1), waiting);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.out.is_empty() && self.waiting.is_empty() && self.held.is_empty()
+    }
+
+    /// The lane to a session; none if there are too many.
+    fn lane(&mut self, node: NodeId, name: &str) -> Option<usize> {
+        let found = self.lanes.iter().position(|l| l.out > 0 && l.node == node && l.name == name);
+        let place = found.or_else(|| self.lanes.iter().position(|l| l.out == 0));
+        match place {
+            Some(place) if found.is_some() => Some(place),
+            Some(place) => {
+                self.lanes[place] = Lane { node, name: name.into(), out: 0 };
+                Some(place)
+            }
+            None if self.lanes.len() < LANES_MAX => {
+                self.lanes.push(Lane { node, name: name.into(), out: 0 });
+                Some(self.lanes.len() - 1)
+            }
+            None => None,
+        }
+    }
+}
+
+/// What is outstanding to one node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) envelopes: usize,
+    pub(super) bytes: usize,
+}
+
+/// The most that may be outstanding.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Most {
+    pub(super) user: Load,
+    pub(super) node: Load,
+}
+
+impl Default for Most {
+    fn default() -> Self {
+        let user = Load { envelopes: ENVELOPES_PER_USER_MAX, bytes: ENVELOPES_PER_USER_BYTES_MAX };
+        // Each takes some bytes, so bytes are enough to count.
+        Most { user, node: Load { envelopes: usize::MAX, bytes: ENVELOPES_PER_NODE_BYTES_MAX } }
+    }
+}
+
+impl Cluster {
+    /// Whether one more stanza of so many bytes may be sent to each of the chosen sessions' nodes.
+    pub(super) fn has_room(&self, id: UserId, bytes: usize) -> bool {
+        let bytes = bytes + OUT_BYTES;
+        let fits = |load: Load, n: usize, most: Load| {
+            load.envelopes + n <= most.envelopes && load.bytes + n * bytes <= most.bytes
+        };
+        let nodes = self.chosen_nodes();
+        let afar = self.users.get(&id);
+        let user = afar.map_or(Load::default(), |a| Load { envelopes: a.out.len(), bytes: a.out_bytes });
+        let lanes = afar.map_or(0, |a| a.lanes().count()) + self.seen.iter().filter(|s| s.chosen).count();
+        // Those that are taken already are counted twice, which does no harm: few users have many sessions.
+        lanes <= LANES_MAX
+            && fits(user, nodes, self.most.user)
+            && self.seen.iter().filter(|s| s.chosen).all(|s| {
+                let load = self.loads.get(&s.node).copied().unwrap_or_default();
+                fits(load, 1, self.most.node)
+            })
+    }
+
+    /// The number of the next envelope, so that whoever gets its result knows which of so many workers waits.
+    pub(super) fn number(&mut self, worker: u16, workers: u16) -> u64 {
+        self.next += 1;
+        self.next * u64::from(workers) + u64::from(worker)
+    }
+
+    /// An envelope goes out, to these sessions of a node.
+    pub(super) fn enter<'a>(
+        &mut self,
+        id: UserId,
+        envelope: u64,
+        node: NodeId,
+        flight: Option<FlightId>,
+        sent: Arc<Sent>,
+        names: impl Iterator<Item = &'a str>,
+    ) {
+        let afar = self.users.entry(id).or_default();
+        let mut lanes = 0;
+        for name in names {
+            let Some(place) = afar.lane(node, name) else { continue };
+            if lanes >> place & 1 == 0 {
+                lanes |= 1 << place;
+                afar.lanes[place].out += 1;
+            }
+        }
+        let out = Out { node, flight, sent, lanes };
+        let load = self.loads.entry(node).or_default();
+        load.envelopes += 1;
+        load.bytes += out.weight();
+        afar.out_bytes += out.weight();
+        afar.out.insert(envelope, out);
+        self.envelopes.insert(envelope, id);
+    }
+
+    /// An envelope has its result, or will have none; `None` if it is not known to be with this node.
+    pub(super) fn leave(&mut self, node: NodeId, envelope: u64) -> Option<(UserId, Out)> {
+        let id = *self.envelopes.get(&envelope)?;
+        let afar = self.users.get_mut(&id)?;
+        afar.out.get(&envelope).filter(|out| out.node == node)?;
+        let out = afar.out.remove(&envelope)?;
+        self.envelopes.remove(&envelope);
+        afar.out_bytes -= out.weight();
+        for (place, lane) in afar.lanes.iter_mut().enumerate() {
+            lane.out -= (out.lanes >> place & 1) as u32;
+        }
+        if let Some(load) = self.loads.get_mut(&node) {
+            load.envelopes -= 1;
+            load.bytes -= out.weight();
+        }
+        Some((id, out))
+    }
+
+    /// The envelopes without result of a node, or of a user, oldest first.
+    pub(super) fn outstanding(&self, node: Option<NodeId>, user: Option<UserId>) -> Vec<(NodeId, u64)> {
+        let users = self.users.iter().filter(|(id, _)| user.is_none_or(|user| user == **id));
+        let all = users.flat_map(|(_, afar)| &afar.out).map(|(envelope, out)| (out.node, *envelope));
+        let mut found: Vec<_> = all.filter(|(at, _)| node.is_none_or(|node| node == *at)).collect();
+        found.sort_by_key(|(_, envelope)| *envelope);
+        found
+    }
+
+    /// The bytes of a message that is outstanding, from any of its envelopes.
+    pub(in crate::engine) fn copy_of(&self, id: UserId, flight: FlightId) -> Option<Arc<[u8]>> {
+        let afar = self.users.get(&id)?;
+        let out = afar.out.values().find(|out| out.flight == Some(flight))?;
+        Some(out.sent.envelope.stanza.clone())
+    }
+
+    /// Forgets a user for whom nothing is outstanding and nothing waits; says whether it was so.
+    pub(super) fn forget_idle(&mut self, id: UserId) -> bool {
+        let idle = self.users.get(&id).is_some_and(Afar::is_idle);
+        idle && self.users.remove(&id).is_some()
+    }
+}

@@ -1,0 +1,190 @@
+//! What comes from other nodes, for sessions of this one.
+
+use crate::base::{NodeId, UserId};
+use crate::effect::{NodeMail, NodeTold, Outcome, Parcel, Promise, Refused, SettleTo};
+use crate::engine::Engine;
+use crate::engine::deliver::{Copies, Meta, hand_out};
+use crate::engine::nodes::Turn;
+use crate::engine::nodes::afar::Held;
+use crate::jid::JidRef;
+use crate::route::decision::Resources;
+use crate::stanza::{Kind, PresenceType, Stanza};
+use crate::user::{Record, SpoolState, Urgency, User, presence};
+use crate::xml::{ScanLimits, StreamNs, scan};
+
+impl Engine {
+    /// A stanza for sessions of this node, or a question to all that a user has here.
+    pub(super) fn on_parcel(&mut self, node: NodeId, parcel: &Parcel<'_>) {
+        let settle = parcel.awaited.then(|| {
+            let (life, envelope) = (self.cx.life(node), parcel.envelope);
+            SettleTo::Node { node, life, envelope }
+        });
+        let to = JidRef::of_prepared(parcel.to);
+        let Some(id) = self.users.find(to.bare().as_str()) else {
+            return self.cx.answer(settle, Outcome::Moved);
+        };
+        let Some(user) = self.users.get_mut(id) else { return };
+        if self.stopping {
+            return self.cx.answer(settle, Outcome::Refused(Refused::Stopping));
+        }
+        if user.record == Record::Loading {
+            // Nobody has a resource yet.
+            return self.cx.answer(settle, Outcome::Moved);
+        }
+        if parcel.targets.is_empty() {
+            return self.on_question(id, parcel, to);
+        }
+        if settle.is_some() && self.is_held(id, node, parcel, settle) {
+            return;
+        }
+        self.take_parcel(id, parcel, settle);
+    }
+
+    /// Messages wait while the spool is being read: what is in it is older.
+    fn is_held(&mut self, id: UserId, node: NodeId, parcel: &Parcel<'_>, settle: Option<SettleTo>) -> bool {
+        let (Some(user), Some(cluster)) = (self.users.get_mut(id), &mut self.cluster) else { return false };
+        let behind = reads_spool(user);
+        let held = cluster.users.get(&id).map(|afar| &afar.held).filter(|held| !held.is_empty());
+        if !(behind || held.is_some()) || !parcel.stanza.starts_with("<message") {
+            return false;
+        }
+        let limits = &self.cx.settings.limits;
+        let bytes: usize = held.iter().flat_map(|held| held.iter()).map(|held| held.mail.weight()).sum();
+        if held.is_some_and(|held| held.len() >= limits.loading_stanzas_max as usize)
+            || bytes + parcel.stanza.len() > limits.loading_bytes_max as usize
+        {
+            self.cx.answer(settle, Outcome::Refused(Refused::Overloaded));
+            return true;
+        }
+        let mut mail = NodeMail::default();
+        mail.put(&NodeTold::Parcel { node, parcel: *parcel });
+        cluster.users.entry(id).or_default().held.push_back(Held { settle, mail });
+        true
+    }
+
+    /// The spool may have been read: then what waited for that is given to its sessions.
+    pub(in crate::engine) fn take_held(&mut self, id: UserId) {
+        while let Some(afar) = self.cluster.as_deref_mut().and_then(|cluster| cluster.users.get_mut(&id)) {
+            let behind = self.users.get_mut(id).is_some_and(|user| reads_spool(user));
+            let Some(Held { settle, mail }) = afar.held.pop_front_if(|_| !behind) else { break };
+            for told in mail.iter() {
+                if let NodeTold::Parcel { parcel, .. } = told {
+                    self.take_parcel(id, &parcel, settle);
+                }
+            }
+        }
+        if self.cluster.as_deref_mut().is_some_and(|cluster| cluster.forget_idle(id)) {
+            self.arm_user(id);
+        }
+    }
+
+    /// Gives a stanza to the sessions that it names. Whoever sent it hears when it is safe, or that nobody has it.
+    fn take_parcel(&mut self, id: UserId, parcel: &Parcel<'_>, settle: Option<SettleTo>) {
+        let Some(user) = self.users.get_mut(id) else { return self.cx.answer(settle, Outcome::Moved) };
+        let message = parcel.stanza.starts_with("<message");
+        if settle.is_some() && message {
+            if user.gone.contains(parcel.id) {
+                // It came before, and a client has it.
+                return self.cx.answer(settle, Outcome::Settled);
+            }
+            if let Some((_, flight)) = user.flights.find(parcel.id) {
+                // It is on its way to a client already: its ack is good for both. One that waited before does no more.
+                if matches!(flight.settle, Some(SettleTo::Client { .. })) {
+                    return self.cx.answer(settle, Outcome::Moved);
+                }
+                let before = std::mem::replace(&mut flight.settle, settle);
+                return self.cx.answer(before, Outcome::Moved);
+            }
+            if user.resources.iter().filter_map(|r| r.conn).any(|c| self.cx.wires.is_promised(c, parcel.id)) {
+                // Its row is about to be written to a client that acknowledges nothing.
+                return self.cx.answer(settle, Outcome::Moved);
+            }
+        }
+        let place = |name| user.resources.iter().position(|r| r.name() == name);
+        let Some(here) = Resources::of(parcel.targets.iter().filter_map(place)) else {
+            return self.cx.answer(settle, Outcome::Moved);
+        };
+        let managed = here.iter().filter(|&i| user.resources[i].sm.is_some()).count();
+        let (bytes, now) = (parcel.stanza.as_bytes(), self.cx.now.mono);
+        let meta = Meta {
+            id: parcel.id,
+            at: parcel.at,
+            settle,
+            delayed: parcel.delayed,
+            lang: None,
+            turn: Turn::FIRST,
+        };
+        let flight = (settle.is_some() && managed > 0).then(|| {
+            let flight = meta.flight(managed as u16, SpoolState::Elsewhere);
+            user.flights.insert(&mut self.user_pools, flight, now, Default::default())
+        });
+        let settle = if flight.is_some() { None } else { settle };
+        let promise = Promise { id: parcel.id, at: parcel.at, settle, row: false, shared: here.len() > 1 };
+        let urgency = urgency(parcel);
+        let (hands, awaited) = ((&mut self.cx, &mut self.user_pools), settle.is_some());
+        let taken = hand_out(user, hands, bytes, here, Copies { flight, promise, awaited, urgency });
+        if settle.is_some() && taken == 0 {
+            self.cx.answer(settle, Outcome::Refused(Refused::NotTaken));
+        }
+        self.close_overfull(id);
+        self.arm_user(id);
+    }
+
+    /// Somebody asks for the presence of the user's sessions: those here answer.
+    fn on_question(&mut self, id: UserId, parcel: &Parcel<'_>, to: JidRef<'_>) {
+        let ns = StreamNs::client();
+        let Ok(view) = scan(parcel.stanza.as_bytes(), &ns, &ScanLimits::OWN) else { return };
+        let Some(Ok(kind @ Kind::Presence(PresenceType::Probe))) =
+            Kind::read(view.name(), view.type_().as_deref())
+        else {
+            return;
+        };
+        let stanza = Stanza { view: &view, kind, from: JidRef::of_prepared(parcel.from), to: Some(to) };
+        if let Some(user) = self.users.get_mut(id) {
+            presence::on_probe(user, &stanza, true, &mut self.cx);
+        }
+    }
+
+    /// There is something new in the spool of a user.
+    pub(super) fn on_poke(&mut self, user: &str) {
+        let Some(id) = self.users.find(user) else { return };
+        let Some(user) = self.users.get_mut(id) else { return };
+        user.spool.add();
+        if user.receives() {
+            self.spool_begin(id);
+        }
+    }
+
+    /// Rows of the spool wait, and nobody is here to have them: the nodes that have somebody read them.
+    pub(in crate::engine) fn poke(&mut self, id: UserId) {
+        let (Some(user), Some(cluster)) = (self.users.get_mut(id), &mut self.cluster) else { return };
+        cluster.look(user);
+        let nodes = cluster.receiving_nodes();
+        user.spool.waiting &= nodes.is_empty();
+        for node in nodes {
+            self.cx.node_mail.put(&NodeTold::Poke { node, user: user.jid.as_str() });
+        }
+    }
+}
+
+/// Whether older messages are on their way out of the spool to somebody, or into it.
+fn reads_spool(user: &User) -> bool {
+    user.spool.reading && user.receives() || user.spool.writing > 0
+}
+
+/// Whether it may wait for a client that is inactive (XEP-0352): presence may.
+fn urgency<'a>(parcel: &Parcel<'a>) -> Urgency<'a> {
+    if !parcel.stanza.starts_with("<presence") {
+        return Urgency::Now;
+    }
+    let ns = StreamNs::client();
+    let kind = scan(parcel.stanza.as_bytes(), &ns, &ScanLimits::OWN)
+        .ok()
+        .and_then(|view| Kind::read(view.name(), view.type_().as_deref())?.ok());
+    match kind {
+        Some(Kind::Presence(PresenceType::Available | PresenceType::Unavailable)) => {
+            Urgency::CanWait(parcel.from)
+        }
+        _ => Urgency::Now,
+    }
+}

@@ -1,0 +1,119 @@
+//! What became of what was sent to other nodes.
+
+use super::OWN;
+use super::afar::{Afar, Out, Sent};
+use crate::base::{NodeId, UserId};
+use crate::effect::{Envelope, Fate, Outcome, SettleTo, Unacked};
+use crate::engine::Engine;
+use crate::engine::nodes::Turn;
+use crate::stanza::Condition;
+use crate::user::SpoolState;
+
+impl Engine {
+    /// A node says what became of an envelope. Of one that is not known to be there nothing follows.
+    pub(super) fn on_result(&mut self, node: NodeId, envelope: u64, outcome: Outcome) {
+        let left = self.cluster.as_deref_mut().and_then(|cluster| cluster.leave(node, envelope));
+        if let Some((id, out)) = left {
+            self.copy_ends(id, out, outcome);
+            self.take_turns(id);
+        }
+    }
+
+    /// One copy of a message less, as when a client acknowledges it or its session ends; or an iq has reached its client, or
+    /// never will.
+    fn copy_ends(&mut self, id: UserId, out: Out, outcome: Outcome) {
+        let settled = outcome == Outcome::Settled;
+        let Some(key) = out.flight else {
+            if !settled {
+                self.refuse_stored(&out.sent.envelope.stanza, Condition::ServiceUnavailable.into());
+            }
+            return;
+        };
+        if settled {
+            return self.on_acked(id, &[Unacked { len: 0, flight: Some(key) }]);
+        }
+        let Some(user) = self.users.get_mut(id) else { return };
+        let Some(flight) = user.flights.drop_copy(&mut self.user_pools, key) else { return };
+        if flight.acked || flight.copies > 0 {
+            return;
+        }
+        match flight.spool {
+            // A client here, without stream management, had it: as good as acknowledged.
+            spool if flight.had => {
+                let row = matches!(spool, SpoolState::Written | SpoolState::Refused).then_some(flight.id);
+                self.end_had(id, vec![(flight.settle, row)]);
+            }
+            SpoolState::Refused | SpoolState::Elsewhere => self.cx.answer(flight.settle, Outcome::Lost),
+            SpoolState::Written | SpoolState::Writing => {
+                user.spool.add();
+                self.spool_begin(id);
+            }
+            SpoolState::Absent => self.decide_again(id, &out.sent, flight.settle, outcome == Outcome::Lost),
+        }
+        self.arm_user(id);
+    }
+
+    /// Nobody has a message any more that was sent. `tried`: somebody may have got it.
+    fn decide_again(&mut self, id: UserId, sent: &Sent, settle: Option<SettleTo>, tried: bool) {
+        let Envelope { from, to, stanza, fate } = sent.envelope.clone();
+        // Also if it comes behind another that was sent later.
+        let afar = self.cluster.as_deref().and_then(|cluster| cluster.users.get(&id));
+        let late = afar.is_some_and(|afar| afar.last > sent.turn.order);
+        let fate = Fate { settle, delayed: fate.delayed || tried || late, ..fate };
+        let turn = Turn { attempt: sent.turn.attempt + 1, ..sent.turn };
+        self.go_on(id, &Envelope { from, to, stanza, fate }, turn);
+    }
+
+    /// A node is gone: what was sent there may have arrived or not.
+    pub(super) fn lose_node(&mut self, node: NodeId) {
+        debug_assert!(node != OWN, "this node is here");
+        self.lose(Some(node), None);
+        // The sessions that it hid are to be seen again.
+        let Some(cluster) = self.cluster.as_deref() else { return };
+        let users: Vec<UserId> = cluster.users.keys().copied().collect();
+        users.into_iter().for_each(|id| self.take_turns(id));
+    }
+
+    /// Nobody will hear the results any more: what is outstanding is stored or bounced.
+    pub(in crate::engine) fn lose_all(&mut self) {
+        self.lose(None, None);
+        let Some(cluster) = self.cluster.as_deref() else { return };
+        let users: Vec<UserId> = cluster.users.keys().copied().collect();
+        users.into_iter().for_each(|id| self.take_turns(id));
+    }
+
+    fn lose(&mut self, node: Option<NodeId>, user: Option<UserId>) {
+        let Some(cluster) = self.cluster.as_deref_mut() else { return };
+        let all = cluster.outstanding(node, user);
+        // First all of them, then what follows: none waits for another of them.
+        let lost: Vec<(UserId, Out)> = all.into_iter().filter_map(|(n, e)| cluster.leave(n, e)).collect();
+        for (id, out) in lost {
+            self.copy_ends(id, out, Outcome::Lost);
+        }
+    }
+
+    /// There is no such account any more: what was for it goes back to whoever sent it.
+    pub(in crate::engine) fn refuse_afar(&mut self, id: UserId) {
+        let Some(cluster) = self.cluster.as_deref_mut() else { return };
+        let all = cluster.outstanding(None, Some(id));
+        let lost: Vec<(UserId, Out)> = all.into_iter().filter_map(|(n, e)| cluster.leave(n, e)).collect();
+        let Afar { waiting, held, .. } = cluster.users.remove(&id).unwrap_or_default();
+        for held in held {
+            self.cx.answer(held.settle, Outcome::Moved);
+        }
+        for (_, out) in lost {
+            let flight = out.flight.and_then(|key| {
+                let user = self.users.get_mut(id)?;
+                user.flights.drop_copy(&mut self.user_pools, key)
+            });
+            if flight.is_none_or(|f| !f.acked && f.copies == 0 && f.spool != SpoolState::Refused) {
+                self.refuse_stored(&out.sent.envelope.stanza, Condition::ServiceUnavailable.into());
+            }
+            self.cx.settled(flight.filter(|f| f.copies == 0).and_then(|f| f.settle));
+        }
+        for waiting in waiting {
+            self.refuse_stored(&waiting.envelope.stanza, Condition::ServiceUnavailable.into());
+            self.cx.settled(waiting.envelope.fate.settle);
+        }
+    }
+}
