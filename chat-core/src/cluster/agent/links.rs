@@ -139,6 +139,19 @@ impl Agent {
         self.links.handle(now.mono, LinksInput::GiveUp(name));
     }
 
+    /// The layer above cannot go on with a node that is met.
+    pub(super) fn on_anew(&mut self, now: Now, name: &NodeName, fault: Option<WireFault>) {
+        if self.peers.get(name).is_none_or(|peer| peer.met.is_none()) {
+            return;
+        }
+        match fault {
+            Some(fault) => self.on_fault(now, name, fault),
+            None => self.links.handle(now.mono, LinksInput::GiveUp(name)),
+        }
+        // What arrived before has been passed on; what comes now is of the time that is over.
+        self.outputs.retain(|output| !matches!(output, Queued::Frame { from, .. } if from == name));
+    }
+
     /// Too much waited for a node, unless it is down, and everybody knows that what waited is lost.
     fn on_gave_up(&mut self, now: Now, node: NodeName) {
         if self.known(now, &node).met.is_some() {

@@ -54,7 +54,7 @@ use super::handshake::{Myself, Trust};
 use super::identity::{BootId, Identity, Incarnation, NodeName};
 use super::link::{LinkConn, Links, LinksInput, NotSent};
 use super::membership::{self, Membership};
-use super::wire::{Kind, RELEASE_BYTES_MAX, Role, Versions};
+use super::wire::{Kind, RELEASE_BYTES_MAX, Role, Versions, WireFault};
 use crate::base::limits::LinkLimits;
 use crate::base::{Mono, Now, RequestId, Rng};
 use leave::Departure;
@@ -110,6 +110,14 @@ pub enum Input<'a> {
     Role(Role),
     /// This node gives its sessions away, or has thought better of it.
     Draining(bool),
+    /// This node has to begin anew with another: what goes between the two cannot be relied on. [`Event::Fresh`] follows, or
+    /// [`Event::PeerDown`] if there is no link for too long; until then nothing arrives, and nothing can be sent.
+    Anew {
+        /// Which.
+        node: &'a NodeName,
+        /// The other node is to blame, because it sent this; none if this node is.
+        fault: Option<WireFault>,
+    },
     /// This node has nothing left to do: it says what it has to say, and leaves. Answered by [`Request::Left`] within
     /// seconds; nothing is sent after it.
     Leave,
@@ -292,6 +300,7 @@ impl Agent {
             Input::Listed(nodes) => self.discovery.handle(now, discovery::Input::Listed(nodes)),
             Input::Role(role) => self.on_role(now, role),
             Input::Draining(is_draining) => self.on_draining(now, is_draining),
+            Input::Anew { node, fault } => self.on_anew(now, node, fault),
             Input::Leave => self.on_leave(now),
             Input::Tick => {}
         }

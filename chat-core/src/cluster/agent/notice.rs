@@ -61,7 +61,7 @@ pub enum Matter {
         /// What is wrong with it.
         fault: WireFault,
     },
-    /// Too much waited for a node: it is given up, and the link begins anew.
+    /// What waited for a node is given up, because it was too much or cannot be relied on: both begin anew.
     GaveUp {
         /// Who.
         node: NodeName,
@@ -156,7 +156,7 @@ impl fmt::Display for Matter {
             Matter::Refused { peer, refusal } => write!(f, "{} is refused: {refusal}", peer.name),
             Matter::RefusedUs { by, refusal } => write!(f, "{by} refuses this node: {refusal}"),
             Matter::Fault { node, fault } => write!(f, "{node} breaks the protocol: {fault}"),
-            Matter::GaveUp { node } => write!(f, "too much waited for {node}, it is given up"),
+            Matter::GaveUp { node } => write!(f, "what waited for {node} is given up, and both begin anew"),
             Matter::NewLife { by, incarnation } => {
                 write!(f, "{by} remembers a later incarnation of this node, which now takes {incarnation}")
             }

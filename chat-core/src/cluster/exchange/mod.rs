@@ -11,6 +11,8 @@
 //! - A worker hears of the sessions of its own users only, and of what became of what it sent.
 //! - What a worker has said of a session goes out before the stanzas and results that it said later.
 //! - What a node is told of this one's sessions begins with all of them, whenever the two begin anew.
+//! - Of a node with which this one has to begin anew ([`Output::Anew`]) nothing more is read until it has.
+//! - Each stanza that a worker sends and waits for has a result, or its node is down, whatever becomes of its frame.
 //!
 //! Not here: whether a node is alive, and how frames get there (`cluster/agent`); what workers do with what they hear
 //! (`engine/nodes`).
@@ -24,10 +26,11 @@ use std::sync::Arc;
 
 use super::agent::Event;
 use super::identity::{Identity, NodeName};
+use super::link::NotSent;
 use super::registry::{Log, LogInput, LogOutput, Received, Replica};
 use super::wire::{Envelope, EnvelopeResult, Kind, Poke, WireFault};
 use crate::base::{HashKey, NodeId, WorkerId};
-use crate::effect::{Change, NodeMail, NodeTold, Settings};
+use crate::effect::{Change, NodeMail, NodeTold, Outcome, Parcel, Refused, Settings};
 use seats::Seats;
 
 /// What is to be done, in order.
@@ -43,12 +46,13 @@ pub enum Output {
         /// What it says.
         body: Vec<u8>,
     },
-    /// The node sends what makes no sense. The two have to begin anew.
-    Fault {
+    /// This node and another have to begin anew ([`Input::Anew`](super::agent::Input::Anew)). What comes next of that node is
+    /// [`Event::Fresh`] or [`Event::PeerDown`].
+    Anew {
         /// Who.
         node: NodeName,
-        /// What is wrong.
-        fault: WireFault,
+        /// What the other node sent that makes no sense; none if a worker of this one has lost what it knew.
+        fault: Option<WireFault>,
     },
     /// News for a worker ([`Input::Cluster`](crate::engine::Input::Cluster)). Give the batch back to
     /// [`Exchange::reuse`] when it was read.
@@ -65,8 +69,10 @@ pub enum Output {
 struct Peer {
     node: NodeId,
     replica: Replica,
-    /// So much waits for it that it gets no snapshot now.
+    /// So much waits for it that it gets no snapshot now, and no stanza that anybody waits for.
     is_congested: bool,
+    /// The two are about to begin anew.
+    is_void: bool,
 }
 
 /// The machine. It needs no time. See the [module](self).
@@ -111,7 +117,7 @@ impl Exchange {
             }
             Event::Frame { from, kind, body } => {
                 if let Err(fault) = self.on_frame(from, *kind, body) {
-                    self.outputs.push_back(Output::Fault { node: (*from).clone(), fault });
+                    self.begin_anew(from, Some(fault));
                 }
             }
             // Frames tell of sessions, and a node that can send them is reached.
@@ -124,9 +130,7 @@ impl Exchange {
         for told in mail.iter() {
             match told {
                 NodeTold::Change { change, .. } => self.log.handle(LogInput::Changed(change)),
-                NodeTold::Parcel { node, parcel } => {
-                    self.send(node, Kind::Envelope, |body| Envelope(parcel).write(body));
-                }
+                NodeTold::Parcel { node, parcel } => self.send_parcel(node, parcel),
                 NodeTold::Result { node, envelope, outcome } => {
                     let result = EnvelopeResult { envelope, outcome };
                     self.send(node, Kind::EnvelopeResult, |body| result.write(body));
@@ -165,16 +169,37 @@ impl Exchange {
         self.log.handle(LogInput::Flush);
         while let Some(output) = self.log.poll_output() {
             let (LogOutput::Send { to: node, .. } | LogOutput::Fault { node, .. }) = output;
-            let Some(name) = self.peers.iter().find(|(_, peer)| peer.node == node).map(|(name, _)| name)
-            else {
-                continue;
-            };
-            let to = name.clone();
-            self.outputs.push_back(match output {
-                LogOutput::Send { kind, body, .. } => Output::Send { to, kind, body },
-                LogOutput::Fault { fault, .. } => Output::Fault { node: to, fault },
-            });
+            let Some((to, _)) = self.peers.iter().find(|(_, peer)| peer.node == node) else { continue };
+            let to = to.clone();
+            match output {
+                LogOutput::Send { kind, body, .. } => {
+                    self.outputs.push_back(Output::Send { to, kind, body });
+                }
+                LogOutput::Fault { fault, .. } => self.begin_anew(&to, Some(fault)),
+            }
         }
+    }
+
+    /// Sends a stanza. One that somebody waits for is refused at once if the node is behind: it is better off in the spool
+    /// than in a queue that may be given up.
+    fn send_parcel(&mut self, node: NodeId, parcel: Parcel<'_>) {
+        let is_congested = self.peers.values().any(|peer| peer.node == node && peer.is_congested);
+        if is_congested && parcel.awaited {
+            return self.refuse(node, parcel.envelope, Refused::Overloaded);
+        }
+        self.send(node, Kind::Envelope, |body| Envelope(parcel).write(body));
+    }
+
+    /// Tells a worker that what it sent was not taken.
+    fn refuse(&mut self, node: NodeId, envelope: u64, why: Refused) {
+        let outcome = Outcome::Refused(why);
+        self.mail_of_envelope(envelope).put(&NodeTold::Result { node, envelope, outcome });
+    }
+
+    /// What the worker is to hear that waits for the result of an envelope: its remainder says which one that is.
+    fn mail_of_envelope(&mut self, envelope: u64) -> &mut NodeMail {
+        let worker = envelope % self.mails.len() as u64;
+        &mut self.mails[worker as usize]
     }
 
     /// Sends a frame to the node that workers call so, behind what they have said of their sessions: who gets it knows who is
@@ -185,6 +210,35 @@ impl Exchange {
         let mut body = Vec::new();
         write(&mut body);
         self.outputs.push_back(Output::Send { to: to.clone(), kind, body });
+    }
+
+    /// A frame was not sent, and never will be. Of all errors but [`NotSent::TooLarge`] the next news of the node tell
+    /// what there is to know.
+    pub fn on_not_sent(&mut self, to: &NodeName, kind: Kind, body: &[u8], why: NotSent) {
+        if let (NotSent::TooLarge, Kind::Envelope) = (why, kind)
+            && let (Some(node), Ok(Envelope(parcel))) = (self.number_of(to), Envelope::read(body))
+            && parcel.awaited
+        {
+            self.refuse(node, parcel.envelope, Refused::NotTaken);
+        }
+    }
+
+    /// A worker has lost everything, its sessions and what it knew of other nodes: it has panicked, and starts again. Nobody
+    /// will hear what became of the stanzas that others had sent it, so this node begins anew with all of them; and so the
+    /// worker hears who is where. Mail for it that came out before this is to be dropped.
+    pub fn on_restart(&mut self, worker: WorkerId) {
+        self.log.lose(worker);
+        self.mails[usize::from(worker.0)].clear();
+        let all: Vec<NodeName> = self.peers.keys().cloned().collect();
+        all.iter().for_each(|name| self.begin_anew(name, None));
+    }
+
+    fn begin_anew(&mut self, name: &NodeName, fault: Option<WireFault>) {
+        let Some(peer) = self.peers.get_mut(name) else { return };
+        if !std::mem::replace(&mut peer.is_void, true) {
+            self.log.handle(LogInput::Gone(peer.node));
+            self.outputs.push_back(Output::Anew { node: name.clone(), fault });
+        }
     }
 
     /// What is to be done next. To be called until it returns `None` after [`Exchange::end_turn`].
@@ -198,6 +252,11 @@ impl Exchange {
             mail.clear();
             self.empty.push(mail);
         }
+    }
+
+    /// The nodes that are met, and how this node's workers call them.
+    pub fn nodes(&self) -> impl Iterator<Item = (&NodeName, NodeId)> {
+        self.peers.iter().map(|(name, peer)| (name, peer.node))
     }
 
     /// How this node's workers call a node that is met.
@@ -216,7 +275,7 @@ impl Exchange {
         self.forget(&who.name);
         let node = self.seats.take();
         let replica = Replica::new(who.incarnation);
-        self.peers.insert(who.name.clone(), Peer { node, replica, is_congested: false });
+        self.peers.insert(who.name.clone(), Peer { node, replica, is_congested: false, is_void: false });
         self.tell_all(&NodeTold::Up { node, name: who.name.as_str() });
         self.log.handle(LogInput::Fresh(node));
     }
@@ -230,7 +289,7 @@ impl Exchange {
     }
 
     fn on_frame(&mut self, from: &NodeName, kind: Kind, body: &[u8]) -> Result<(), WireFault> {
-        let Some(peer) = self.peers.get_mut(from) else { return Ok(()) };
+        let Some(peer) = self.peers.get_mut(from).filter(|peer| !peer.is_void) else { return Ok(()) };
         match kind {
             Kind::RegistrySnapshot | Kind::RegistryRecords => match peer.replica.receive(kind, body)? {
                 Received::Nothing => {}
@@ -253,9 +312,7 @@ impl Exchange {
             }
             Kind::EnvelopeResult => {
                 let (node, EnvelopeResult { envelope, outcome }) = (peer.node, EnvelopeResult::read(body)?);
-                // Its remainder is the worker that waits.
-                let worker = envelope % self.mails.len() as u64;
-                self.mails[worker as usize].put(&NodeTold::Result { node, envelope, outcome });
+                self.mail_of_envelope(envelope).put(&NodeTold::Result { node, envelope, outcome });
             }
             Kind::Poke => {
                 let (node, Poke { user }) = (peer.node, Poke::read(body)?);

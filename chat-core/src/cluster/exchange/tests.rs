@@ -7,9 +7,12 @@ use super::{Exchange, Output};
 use crate::base::{HashKey, Hlc, MsgId, NodeId, Rng, Utc, WorkerId};
 use crate::cluster::agent::{Down, Event};
 use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
+use crate::cluster::link::NotSent;
 use crate::cluster::testing::run_seeds;
 use crate::cluster::wire::{Envelope, Kind, WireFault};
-use crate::effect::{Change, Domain, NodeMail, NodeTold, Outcome, Parcel, Record, Settings, Targets};
+use crate::effect::{
+    Change, Domain, NodeMail, NodeTold, Outcome, Parcel, Record, Refused, Settings, Targets,
+};
 use crate::route::registry::Table;
 
 const NODES: usize = 3;
@@ -19,6 +22,8 @@ const KEY: HashKey = HashKey { k0: 1, k1: 2 };
 struct Worker {
     table: Table,
     names: BTreeMap<NodeId, String>,
+    /// Numbers that it was given before it lost everything.
+    before: BTreeSet<NodeId>,
     /// What else it was told.
     heard: Vec<String>,
 }
@@ -51,7 +56,7 @@ fn settings(workers: u16) -> Arc<Settings> {
 }
 
 fn new_worker() -> Worker {
-    Worker { table: Table::new(KEY), names: BTreeMap::new(), heard: Vec::new() }
+    Worker { table: Table::new(KEY), names: BTreeMap::new(), before: BTreeSet::new(), heard: Vec::new() }
 }
 
 fn new_node(i: usize, life: u64) -> Node {
@@ -82,8 +87,11 @@ impl Worker {
                     self.table.seat(node, name);
                 }
                 NodeTold::Down { node } => {
-                    assert!(self.names.remove(&node).is_some(), "nobody has that number");
-                    self.table.unseat(node);
+                    let known = self.names.remove(&node).is_some();
+                    assert!(known != self.before.remove(&node), "nobody has that number, or two");
+                    if known {
+                        self.table.unseat(node);
+                    }
                 }
                 NodeTold::Change { node, change } => {
                     assert!(self.names.contains_key(&node), "news of a node that is not there");
@@ -126,7 +134,14 @@ impl World {
                             self.pipes.entry((i, to)).or_default().push_back((kind, body));
                         }
                     }
-                    Output::Fault { node, fault } => panic!("{} sent nonsense: {fault}", node.as_str()),
+                    Output::Anew { node, fault: Some(fault) } => panic!("{node} sent nonsense: {fault}"),
+                    Output::Anew { node, fault: None } => {
+                        let other = self.nodes.iter().position(|n| n.identity.name == node).expect("a node");
+                        for pair in [(i, other), (other, i)] {
+                            self.pipes.remove(&pair);
+                            self.linked.remove(&pair);
+                        }
+                    }
                     Output::Mail { worker, mail } => {
                         self.nodes[i].workers[usize::from(worker.0)].hear(&mail);
                         self.nodes[i].exchange.reuse(mail);
@@ -174,7 +189,8 @@ impl World {
             let priority = self.rng.below(100) as i8;
             node.own.insert((user.clone(), resource.clone()), priority);
             let (user, resource) = (user.as_str(), resource.as_str());
-            let (carbons, sm, worker, bound) = (false, None, WorkerId(0), Hlc(1));
+            let (carbons, sm, bound) = (false, None, Hlc(1));
+            let worker = settings(node.workers.len() as u16).home(user);
             Change::Put(Record { user, resource, priority: Some(priority), carbons, sm, worker, bound })
         };
         mail.put(&NodeTold::Change { node: NodeId(0), change });
@@ -182,6 +198,23 @@ impl World {
         assert!(mail.is_empty());
         if self.rng.below(2) == 0 {
             self.turn(i);
+        }
+    }
+
+    /// A worker loses everything, and both nodes begin anew, sooner or later.
+    fn restart(&mut self, i: usize) {
+        let node = &mut self.nodes[i];
+        let w = self.rng.below(node.workers.len() as u64) as usize;
+        let home = settings(node.workers.len() as u16);
+        node.own.retain(|(user, _), _| usize::from(home.home(user).0) != w);
+        let old = std::mem::replace(&mut node.workers[w], new_worker());
+        node.workers[w].before = old.before.into_iter().chain(old.names.into_keys()).collect();
+        node.exchange.on_restart(WorkerId(w as u16));
+        self.turn(i);
+        for j in (0..NODES).filter(|j| *j != i).collect::<Vec<_>>() {
+            if self.nodes[i].alive && self.nodes[j].alive && self.rng.below(2) == 0 {
+                self.fresh(i, j);
+            }
         }
     }
 
@@ -215,7 +248,8 @@ impl World {
                 let node = self.nodes[j].identity.name.clone();
                 self.event(i, &Event::Congested { node, is_congested: self.lives.is_multiple_of(2) });
             }
-            4..20 => self.change(i),
+            4 => self.restart(i),
+            5..20 => self.change(i),
             _ => self.deliver(i, j),
         }
     }
@@ -282,14 +316,21 @@ fn nonsense_is_told_and_changes_nothing() {
     let mut world = World::new(1);
     world.fresh(0, 1);
     let from = world.nodes[1].identity.name.clone();
-    let exchange = &mut world.nodes[0].exchange;
     for (kind, body) in
         [(Kind::RegistryRecords, &b"\xff"[..]), (Kind::SessionAsk, b""), (Kind::RegistryReset, b"")]
     {
+        let exchange = &mut world.nodes[0].exchange;
         exchange.on_event(&Event::Frame { from: &from, kind, body });
         exchange.end_turn();
         let output = exchange.poll_output();
-        assert!(matches!(&output, Some(Output::Fault { node, .. }) if *node == from), "{kind:?}: {output:?}");
+        let told = matches!(&output, Some(Output::Anew { node, fault: Some(_) }) if *node == from);
+        assert!(told, "{kind:?}: {output:?}");
+        // Nothing more is read until both have begun anew.
+        exchange.on_event(&Event::Frame { from: &from, kind: Kind::RegistryRecords, body: b"\xff" });
+        exchange.end_turn();
+        assert!(exchange.poll_output().is_none());
+        world.fresh(0, 1);
+        world.turn(0);
     }
     // Of a node that is not met, nothing is read.
     let stranger = world.nodes[2].identity.name.clone();
@@ -367,5 +408,42 @@ fn stanzas_and_results_go_from_worker_to_worker() {
     Envelope(parcel(WorkerId(3))).write(&mut body);
     world.nodes[2].exchange.on_event(&Event::Frame { from: &name, kind: Kind::Envelope, body: &body });
     let output = world.nodes[2].exchange.poll_output();
-    assert!(matches!(output, Some(Output::Fault { fault: WireFault::Value, .. })), "{output:?}");
+    assert!(matches!(output, Some(Output::Anew { fault: Some(WireFault::Value), .. })), "{output:?}");
+}
+
+/// What cannot be sent has a result all the same; so has what would only make a long queue longer.
+#[test]
+fn what_is_not_sent_is_refused() {
+    let mut world = World::new(4);
+    world.fresh(0, 2);
+    let name = world.nodes[2].identity.name.clone();
+    let exchange = &mut world.nodes[0].exchange;
+    let node = exchange.number_of(&name).expect("they have met");
+    let refused = |exchange: &mut Exchange| {
+        exchange.end_turn();
+        let mut told = Vec::new();
+        while let Some(output) = exchange.poll_output() {
+            match output {
+                Output::Mail { mail, .. } => told.extend(mail.iter().map(|told| format!("{told:?}"))),
+                Output::Send { kind, .. } => told.push(format!("{kind:?}")),
+                Output::Anew { .. } => panic!("there is no reason"),
+            }
+        }
+        told
+    };
+    let mut body = Vec::new();
+    Envelope(parcel(WorkerId(1))).write(&mut body);
+    let result = |why| {
+        let outcome = Outcome::Refused(why);
+        format!("{:?}", NodeTold::Result { node, envelope: 5, outcome })
+    };
+    exchange.on_not_sent(&name, Kind::Envelope, &body, NotSent::TooLarge);
+    exchange.on_not_sent(&name, Kind::Envelope, &body, NotSent::Full);
+    assert_eq!(refused(exchange), [result(Refused::NotTaken)]);
+    exchange.on_event(&Event::Congested { node: name, is_congested: true });
+    let mut mail = NodeMail::default();
+    mail.put(&NodeTold::Parcel { node, parcel: parcel(WorkerId(1)) });
+    mail.put(&NodeTold::Parcel { node, parcel: Parcel { awaited: false, ..parcel(WorkerId(1)) } });
+    exchange.on_mail(&mut mail);
+    assert_eq!(refused(exchange), ["Envelope".to_owned(), result(Refused::Overloaded)]);
 }

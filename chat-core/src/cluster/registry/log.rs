@@ -3,7 +3,7 @@
 use super::batch::Batch;
 use super::frame::{BEGIN, END, Head, read_reset};
 use crate::base::limits::{REGISTRY_BATCH_BYTES, REGISTRY_CHANGES_MAX, REGISTRY_RESETS_MAX};
-use crate::base::{HashKey, NodeId};
+use crate::base::{HashKey, NodeId, WorkerId};
 use crate::cluster::identity::{Incarnation, NodeName};
 use crate::cluster::wire::{Kind, WireFault};
 use crate::route::registry::{Change, Table};
@@ -142,6 +142,20 @@ impl Log {
         self.feeds.clear();
         self.outputs.clear();
         self.waiting.clear();
+    }
+
+    /// A worker has lost all its sessions, and cannot say so itself.
+    pub fn lose(&mut self, worker: WorkerId) {
+        let mut lost = Vec::new();
+        self.own.walk(0, OWN, |record| {
+            if record.worker == worker {
+                lost.push((record.user.to_owned(), record.resource.to_owned()));
+            }
+            true
+        });
+        for (user, resource) in &lost {
+            self.on_changed(&Change::Remove { user, resource });
+        }
     }
 
     /// A node is called otherwise from now on.
