@@ -15,16 +15,35 @@ pub enum Plant {
     NoLimit,
     /// A message that the store has no room for is asked for again whatever was stored meanwhile.
     Overtake,
+    /// The first stanza, or result, that arrives over a link that goes on is lost.
+    DropOnRejoin,
+    /// A stanza for another node counts as settled as soon as that node has it.
+    ReceiptIsResult,
+    /// What is known of a node counts on when it has begun another life.
+    ForgetLife,
+    /// A stanza goes to where a session is, though an earlier one is outstanding to where it was.
+    OvertakeElsewhere,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Plant; 6] = [
+    pub const ALL: [Plant; 10] = [
         Plant::AckEarly,
         Plant::DropOnResume,
         Plant::SwapRows,
         Plant::TrustFrom,
         Plant::NoLimit,
         Plant::Overtake,
+        Plant::DropOnRejoin,
+        Plant::ReceiptIsResult,
+        Plant::ForgetLife,
+        Plant::OvertakeElsewhere,
     ];
+
+    /// Whether only a node that is part of a cluster can have it.
+    pub fn needs_cluster(self) -> bool {
+        let of_clusters =
+            [Plant::DropOnRejoin, Plant::ReceiptIsResult, Plant::ForgetLife, Plant::OvertakeElsewhere];
+        of_clusters.contains(&self)
+    }
 }

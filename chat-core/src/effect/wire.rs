@@ -276,6 +276,13 @@ impl Wires {
         self.wire(conn).is_some_and(|w| w.marks.iter().any(|m| m.promise.id == id))
     }
 
+    /// What is promised on this connection turns out to have a row of the spool as well, which goes when it is written. Says
+    /// whether it is promised.
+    pub fn has_row(&mut self, conn: ConnId, id: MsgId) -> bool {
+        let mark = self.wire_mut(conn).and_then(|w| w.marks.iter_mut().find(|m| m.promise.id == id));
+        mark.map(|mark| mark.promise.row = true).is_some()
+    }
+
     /// A promise takes too long: it is from now on that of a row of the spool. Returns who waited, and the stanza;
     /// `None` if it is written or has a row already.
     pub fn to_row(&mut self, conn: ConnId, id: MsgId) -> Option<(Promise, Vec<u8>)> {

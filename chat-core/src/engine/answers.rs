@@ -124,6 +124,10 @@ impl Engine {
                 return self.on_not_loaded(id);
             }
         };
+        if self.cluster.is_some() {
+            // What another node has stored is older than what waits here: whoever is elsewhere reads it first.
+            self.spool_begin(id);
+        }
         for parked in waiting {
             match parked {
                 Parked::Stanza(envelope) => self.deliver_posted(envelope.posted()),

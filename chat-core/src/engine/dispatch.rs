@@ -94,6 +94,10 @@ impl Engine {
         let Some(user) = self.users.get_mut(seat.user) else { return };
         match kind {
             PresenceType::Available | PresenceType::Unavailable if stanza.to.is_none() => {
+                if self.cluster.is_some() && !user.ephemeral && !user.receives() {
+                    // While nobody was here, other nodes may have stored something.
+                    user.spool.add();
+                }
                 presence::on_own(user, seat.resource, stanza, lang, &mut self.cx);
                 self.note(seat.user, seat.resource);
                 self.spool_begin(seat.user);

@@ -11,6 +11,15 @@ use crate::stanza::{Condition, IqType, Kind, Stanza};
 use crate::user::{Detached, Record, SpoolState, presence};
 use crate::xml::{ScanLimits, StreamNs, scan};
 
+/// A message that a client without stream management had, and nobody else any more.
+pub(super) struct Had {
+    pub(super) id: MsgId,
+    /// Who waits to hear that it is safe.
+    pub(super) settle: Option<SettleTo>,
+    /// It has a row in the spool.
+    pub(super) row: bool,
+}
+
 /// A message that was given to nobody in the end.
 struct Orphan {
     id: MsgId,
@@ -80,7 +89,7 @@ impl Engine {
                     // Another client, without stream management, had it: as good as acknowledged.
                     spool if flight.had => {
                         let row = matches!(spool, SpoolState::Written | SpoolState::Refused);
-                        had.push((flight.settle, row.then_some(flight.id)));
+                        had.push(Had { id: flight.id, settle: flight.settle, row });
                     }
                     SpoolState::Refused | SpoolState::Elsewhere => lost.push(flight.settle),
                     SpoolState::Written | SpoolState::Writing => {
@@ -135,6 +144,8 @@ impl Engine {
         let ns = StreamNs::client();
         for orphan in orphans {
             if orphan.row {
+                // Who waits, if anybody does, is the node from which it came as well.
+                self.cx.answer(orphan.settle, Outcome::Lost);
                 self.end_row(id, orphan.id);
                 continue;
             }
@@ -199,16 +210,20 @@ impl Engine {
     }
 
     /// Messages that a client without stream management had, and nobody else any more.
-    pub(super) fn end_had(&mut self, id: UserId, had: Vec<(Option<SettleTo>, Option<MsgId>)>) {
-        let rows: Vec<MsgId> = had.iter().filter_map(|h| h.1).collect();
-        if !rows.is_empty()
-            && let Some(user) = self.users.get_mut(id)
-        {
-            let op = StoreOp::SpoolDelete { user: user.jid.clone(), ids: rows };
-            self.cx.store(op, Wait::Nobody);
+    pub(super) fn end_had(&mut self, id: UserId, had: Vec<Had>) {
+        if let Some(user) = self.users.get_mut(id) {
+            let rows: Vec<MsgId> = had.iter().filter(|h| h.row).map(|h| h.id).collect();
+            for had in had.iter().filter(|h| h.row || self.cluster.is_some()) {
+                // It may come again, from another node or out of a page that was read before.
+                user.gone.insert(self.cx.now.mono, had.id);
+            }
+            if !rows.is_empty() {
+                let op = StoreOp::SpoolDelete { user: user.jid.clone(), ids: rows };
+                self.cx.store(op, Wait::Nobody);
+            }
         }
-        for (settle, _) in had {
-            self.cx.settled(settle);
+        for had in had {
+            self.cx.settled(had.settle);
         }
     }
 

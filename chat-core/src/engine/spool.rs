@@ -83,6 +83,9 @@ impl Engine {
         if !user.spool.reading || user.spool.asked {
             return;
         }
+        if self.cluster.is_some() && !user.receives() {
+            return self.spool_stop(id);
+        }
         // A page never fills a queue: a client that reads and acknowledges is not cut off for what waited for it.
         let limits = user.limits(&self.cx.settings);
         let bytes_max = PAGE_BYTES.min(limits.outbox_bytes_max / 4).min(limits.unacked_bytes_max / 4).max(1);
@@ -120,16 +123,20 @@ impl Engine {
         };
         for (_, row) in &rows {
             if !self.give_row(id, row) {
-                // Nobody is there any more: the rest waits for the next.
-                if let Some(user) = self.users.get_mut(id) {
-                    user.spool.reading = false;
-                    user.spool.waiting = true;
-                    user.spool.more = false;
-                }
-                return;
+                return self.spool_stop(id);
             }
         }
         self.spool_next(id);
+    }
+
+    /// Nobody is here any more: the rest waits for the next, or is another node's.
+    fn spool_stop(&mut self, id: UserId) {
+        if let Some(user) = self.users.get_mut(id) {
+            user.spool.reading = false;
+            user.spool.waiting = true;
+            user.spool.more = false;
+            self.poke(id);
+        }
     }
 
     /// Gives a row to whoever would get the message if it came now; says whether there was anybody.
@@ -138,13 +145,14 @@ impl Engine {
         let Some(user) = self.users.get_mut(id) else { return false };
         // It is on its way already, to a session that has not acknowledged it.
         if let Some((_, flight)) = user.flights.find(row.id) {
-            if flight.spool == SpoolState::Refused {
+            // If it came from another node: that may not be able any more to delete the row.
+            if matches!(flight.spool, SpoolState::Refused | SpoolState::Elsewhere) {
                 flight.spool = SpoolState::Written;
             }
             return true;
         }
         // Or to one that acknowledges nothing: the row goes when it is written.
-        if user.resources.iter().filter_map(|r| r.conn).any(|c| self.cx.wires.is_promised(c, row.id)) {
+        if user.resources.iter().filter_map(|r| r.conn).any(|c| self.cx.wires.has_row(c, row.id)) {
             return true;
         }
         // A client has it. The row was read before it went, or written again after: a request whose answer is lost

@@ -5,6 +5,7 @@ use super::afar::{Afar, Out, Sent};
 use crate::base::{NodeId, UserId};
 use crate::effect::{Envelope, Fate, Outcome, SettleTo, Unacked};
 use crate::engine::Engine;
+use crate::engine::leave::Had;
 use crate::engine::nodes::Turn;
 use crate::stanza::Condition;
 use crate::user::SpoolState;
@@ -40,8 +41,8 @@ impl Engine {
         match flight.spool {
             // A client here, without stream management, had it: as good as acknowledged.
             spool if flight.had => {
-                let row = matches!(spool, SpoolState::Written | SpoolState::Refused).then_some(flight.id);
-                self.end_had(id, vec![(flight.settle, row)]);
+                let row = matches!(spool, SpoolState::Written | SpoolState::Refused);
+                self.end_had(id, vec![Had { id: flight.id, settle: flight.settle, row }]);
             }
             SpoolState::Refused | SpoolState::Elsewhere => self.cx.answer(flight.settle, Outcome::Lost),
             SpoolState::Written | SpoolState::Writing => {

@@ -6,7 +6,7 @@ use crate::effect::{Envelope, Fate};
 use crate::engine::Engine;
 use crate::engine::deliver::Meta;
 use crate::engine::dispatch::put_stamped;
-use crate::stanza::{Condition, ErrorType, Kind, Stanza, StanzaError};
+use crate::stanza::{Condition, ErrorType, IqType, Kind, MessageType, PresenceType, Stanza, StanzaError};
 use crate::xml::{ScanLimits, StreamNs, scan};
 
 /// The how-manieth of its recipient a stanza is, and how often it was decided where it goes.
@@ -23,6 +23,15 @@ impl Turn {
     pub(in crate::engine) const FIRST: Turn = Turn { order: 0, attempt: 1 };
 }
 
+/// Whether it says that something went wrong: its recipient knows that before it is told that what it sent is settled, so this
+/// waits for nobody.
+fn tells_of_a_failure(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Message(MessageType::Error) | Kind::Iq(IqType::Error) | Kind::Presence(PresenceType::Error)
+    )
+}
+
 impl Engine {
     /// Looks for the user's sessions elsewhere, and whether a stanza has to wait for what came before it: because something
     /// is outstanding to a place where a session is no more, or because others wait. If so, it waits, or is refused.
@@ -35,6 +44,13 @@ impl Engine {
         let Some(user) = self.users.get_mut(id) else { return false };
         let Some(cluster) = self.cluster.as_deref_mut() else { return false };
         cluster.look(user);
+        if tells_of_a_failure(stanza.kind) {
+            return false;
+        }
+        #[cfg(feature = "sim")]
+        if self.cx.settings.has(crate::effect::Plant::OvertakeElsewhere) {
+            return false;
+        }
         if self.stopping {
             // Nobody would wait for the results.
             cluster.seen.clear();

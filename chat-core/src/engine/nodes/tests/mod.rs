@@ -5,4 +5,5 @@ mod client;
 mod records;
 mod routing;
 mod settlement;
+mod spool;
 mod world;
