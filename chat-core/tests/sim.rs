@@ -1,5 +1,6 @@
 //! The simulator: as many seeds as fit into `SIM_SECONDS` (default 20), or `SIM_SEEDS` of them, from `SIM_FROM` on; or
-//! one, `SIM_SEED`, with all that happens in it.
+//! one, `SIM_SEED`, with all that happens in it. The same for clusters with `CLUSTER_SECONDS`, `CLUSTER_SEEDS`,
+//! `CLUSTER_SEED`.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests may ask the machine")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,9 +14,33 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
 }
 
-/// The command that shows a run again.
-fn replay(seed: u64) -> String {
-    format!("SIM_SEED={seed} cargo test -p chat-core --features sim --test sim seeds -- --nocapture")
+/// A kind of worlds, with the names of its variables: how many seconds, how many seeds, and which one with its trace.
+struct Kind {
+    make: fn(u64) -> World,
+    test: &'static str,
+    names: [&'static str; 3],
+    seconds: u64,
+}
+
+/// A node alone.
+const ALONE: Kind =
+    Kind { make: World::new, test: "seeds", names: ["SIM_SECONDS", "SIM_SEEDS", "SIM_SEED"], seconds: 20 };
+/// Clusters.
+const CLUSTERS: Kind = Kind {
+    make: World::cluster,
+    test: "clusters",
+    names: ["CLUSTER_SECONDS", "CLUSTER_SEEDS", "CLUSTER_SEED"],
+    seconds: 20,
+};
+
+impl Kind {
+    /// The command that shows a run again.
+    fn replay(&self, seed: u64) -> String {
+        let (name, test) = (self.names[2], self.test);
+        format!(
+            "{name}={seed} cargo test -p chat-core --features sim --test sim {test} -- --exact --nocapture"
+        )
+    }
 }
 
 /// A run; a panic of the engine is a failure like any other.
@@ -31,31 +56,31 @@ fn run(world: World, seed: u64) -> Result<Report, String> {
     }
 }
 
-#[test]
-fn seeds() {
-    if let Some(seed) = number("SIM_SEED") {
-        let mut world = World::new(seed);
+fn sweep(kind: &Kind) {
+    let [seconds, seeds, seed] = kind.names.map(number);
+    if let Some(seed) = seed {
+        let mut world = (kind.make)(seed);
         world.read_by(Box::new(|line| println!("{line}")));
         println!("{:?}", run(world, seed).unwrap_or_else(|failure| panic!("{failure}")));
         return;
     }
     let begin = Instant::now();
-    let budget = Duration::from_secs(number("SIM_SECONDS").unwrap_or(20));
+    let budget = Duration::from_secs(seconds.unwrap_or(kind.seconds));
     let from = number("SIM_FROM").unwrap_or(0);
-    let (count, keep_going) = (number("SIM_SEEDS"), number("SIM_KEEP_GOING").is_some());
+    let keep_going = number("SIM_KEEP_GOING").is_some();
     let (mut runs, mut events, mut messages, mut failures) = (0, 0, 0, Vec::new());
     for seed in from.. {
-        if count.map_or_else(|| begin.elapsed() >= budget, |n| runs >= n) {
+        if seeds.map_or_else(|| begin.elapsed() >= budget, |n| runs >= n) {
             break;
         }
         runs += 1;
-        match run(World::new(seed), seed) {
+        match run((kind.make)(seed), seed) {
             Ok(report) => {
                 events += report.events;
                 messages += report.messages;
             }
             Err(failure) => {
-                println!("{failure}\n    {}", replay(seed));
+                println!("{failure}\n    {}", kind.replay(seed));
                 failures.push(seed);
                 if !keep_going {
                     break;
@@ -73,23 +98,52 @@ fn seeds() {
 }
 
 #[test]
+fn seeds() {
+    sweep(&ALONE);
+}
+
+#[test]
+fn clusters() {
+    sweep(&CLUSTERS);
+}
+
+#[test]
 fn the_same_seed_is_the_same_run() {
-    for seed in 0..20 {
-        let (one, two) = (World::new(seed).run(), World::new(seed).run());
-        assert_eq!(one, two);
+    for (kind, seeds) in [(&ALONE, 0..20), (&CLUSTERS, 0..5)] {
+        for seed in seeds {
+            let (one, two) = ((kind.make)(seed).run(), (kind.make)(seed).run());
+            assert_eq!(one, two);
+        }
+    }
+}
+
+/// One of a thousand seeds finds it.
+fn find(plant: Plant, in_cluster: bool, from: u64) {
+    let found = (from..from + 1000).find_map(|seed| {
+        let world = World::planted(seed, plant, in_cluster);
+        run(world, seed).err()
+    });
+    match found {
+        Some(failure) => println!("{plant:?}: {failure}"),
+        None => panic!("{plant:?} was not found in 1,000 seeds"),
     }
 }
 
 #[test]
 fn planted_bugs_are_found() {
-    for plant in Plant::ALL {
-        let found = (0..1000).find_map(|seed| {
-            let world = World::planted(seed, plant);
-            run(world, seed).err()
-        });
-        match found {
-            Some(failure) => println!("{plant:?}: {failure}"),
-            None => panic!("{plant:?} was not found in 1,000 seeds"),
-        }
+    Plant::ALL.into_iter().filter(|plant| !plant.needs_cluster()).for_each(|plant| find(plant, false, 0));
+}
+
+/// Those of clusters, each from a seed on that was known to find it; `PLANT_FROM=0` looks for the first.
+#[test]
+fn planted_bugs_of_clusters_are_found() {
+    for (plant, known) in [
+        (Plant::AckEarly, 0),
+        (Plant::DropOnRejoin, 37),
+        (Plant::ReceiptIsResult, 1),
+        (Plant::ForgetLife, 1),
+        (Plant::OvertakeElsewhere, 294),
+    ] {
+        find(plant, true, number("PLANT_FROM").unwrap_or(known));
     }
 }

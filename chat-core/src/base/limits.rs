@@ -99,6 +99,10 @@ pub struct LinkLimits {
     pub stable_after: Span,
     /// How long a connection that is to be closed may take to send its last words.
     pub farewell_timeout: Span,
+    /// A bug that the simulator plants: the first stanza that arrives over a link that goes on is lost.
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub drops_on_rejoin: bool,
 }
 
 impl Default for LinkLimits {
@@ -117,6 +121,8 @@ impl Default for LinkLimits {
             dial_wait_max: Span::secs(3),
             stable_after: Span::secs(10),
             farewell_timeout: Span::secs(1),
+            #[cfg(feature = "sim")]
+            drops_on_rejoin: false,
         }
     }
 }

@@ -29,8 +29,8 @@ pub mod link;
 pub mod member;
 pub mod membership;
 pub mod registry;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) mod testing;
 pub mod wire;
 
 pub use identity::{BootId, Identity, Incarnation, NodeName, NodeNameError};

@@ -1,15 +1,31 @@
 //! Whether everything is within its limits: for the simulator, which asks after every input.
 
 use super::Engine;
-use crate::base::Limits;
+use crate::base::{Limits, NodeId};
+use crate::effect::Record;
 
 impl Engine {
+    /// Each session that this worker knows of a node.
+    pub fn records(&self, node: NodeId, mut each: impl FnMut(&Record<'_>)) {
+        if let Some(cluster) = &self.cluster {
+            cluster.records(node, &mut each);
+        }
+    }
+
+    /// How much was sent to other nodes and has no result, or waits for its turn.
+    pub fn outstanding(&self) -> usize {
+        self.cluster.as_ref().map_or(0, |cluster| cluster.outstanding_pieces())
+    }
+
     /// Looks at every queue of the engine.
     ///
     /// # Errors
     /// A sentence about one that is over its limit. Each limit may be passed by what one input adds.
     pub fn audit(&self) -> Result<(), String> {
         let settings = &self.cx.settings;
+        if let Some(cluster) = &self.cluster {
+            cluster.audit(&settings.limits)?;
+        }
         let one = |limits: &Limits| limits.stanza_bytes_max as usize + 64 * 1024;
         for session in self.sessions.iter() {
             let (len, limits) = (self.cx.wires.len(session.conn), session.limits(settings));

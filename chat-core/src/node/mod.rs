@@ -1,13 +1,18 @@
-//! One node in one thread: its workers, and everything that goes between them.
+//! One node in one thread: its workers, its part in a cluster, and everything that goes between them.
 //!
-//! Owns: the engines of all workers, the mail between them, the hand-over of connections to their users' homes, and
-//! the mapping from the ids that the driver uses to those of each engine.
-//! In and out: the same [`Input`] and [`Output`] as one engine, but for what only workers say to each other:
-//! [`Output::Mail`] and [`Output::HandOver`] never come out, [`Input::Mail`] and [`Input::Adopt`] never go in. A
-//! connection keeps its id for life, wherever it goes.
-//! Invariants: mail between two workers keeps its order; with the same inputs a node gives the same outputs.
-//! Not here: what a worker does (`engine/`), threads (`chat-net` runs each engine on its own).
+//! Owns: the engines of all workers, the mail between them, the hand-over of connections to their users' homes, the
+//! mapping from the ids that the driver uses to those of each engine; in a cluster also the node's [`Member`] and the news
+//! between that and the workers.
+//! In and out: the same [`Input`] and [`Output`] as one engine, but for what only workers and the member say to each other:
+//! [`Output::Mail`], [`Output::HandOver`] and [`Output::Cluster`] never come out, [`Input::Mail`], [`Input::Adopt`] and
+//! [`Input::Cluster`] never go in. A connection keeps its id for life, wherever it goes. For links to other nodes there is a
+//! second set of the same calls ([`Node::handle_cluster`] and those beside it): they have ids of their own, and nothing that
+//! is said there has to be in order with what is said here.
+//! Invariants: mail between two workers keeps its order, and so do the news of each; with the same inputs a node gives the
+//! same outputs.
+//! Not here: what a worker does (`engine/`), what a cluster is (`cluster/`), threads (`chat-net` runs each engine on its own).
 
+mod cluster;
 mod ids;
 #[cfg(test)]
 mod tests;
@@ -15,7 +20,9 @@ mod tests;
 use std::collections::VecDeque;
 
 use crate::base::{ConnId, Mono, Now, RequestId, Rng, WorkerId};
-use crate::effect::{Batch, Output, Settings};
+use crate::cluster::agent;
+use crate::cluster::member::Member;
+use crate::effect::{Batch, NodeMail, Output, Settings};
 use crate::engine::{Census, Command, Engine, Input};
 use crate::ext::Extension;
 use ids::Conns;
@@ -26,6 +33,11 @@ pub struct Node {
     conns: Conns,
     /// Mail on its way, by recipient, in the order it was sent.
     mail: Vec<VecDeque<(WorkerId, Batch)>>,
+    /// The node's part in its cluster.
+    member: Option<Box<Member>>,
+    /// What that has to tell the workers, by recipient, and the driver.
+    news: Vec<VecDeque<NodeMail>>,
+    told: VecDeque<agent::Output<'static>>,
     /// Workers that get no mail for now.
     held: Vec<bool>,
     /// How many workers have come to rest after [`Command::Shutdown`].
@@ -36,18 +48,31 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node of `workers` workers, at least one. The seed decides everything that looks random; `extensions` makes
+    /// A node alone, of `workers` workers, at least one. The seed decides everything that looks random; `extensions` makes
     /// each worker's own.
     pub fn new(
         settings: &Settings,
         workers: u16,
         seed: [u8; 32],
+        extensions: impl FnMut(&Settings) -> Vec<Box<dyn Extension>>,
+    ) -> Self {
+        Node::with(
+            &Settings { cluster: None, ..settings.clone() },
+            workers,
+            &mut Rng::from_seed(seed),
+            extensions,
+        )
+    }
+
+    fn with(
+        settings: &Settings,
+        workers: u16,
+        rng: &mut Rng,
         mut extensions: impl FnMut(&Settings) -> Vec<Box<dyn Extension>>,
     ) -> Self {
         let workers = workers.max(1);
-        let mut rng = Rng::from_seed(seed);
         let engine = |w| {
-            let settings = Settings { worker: WorkerId(w), workers, cluster: None, ..settings.clone() };
+            let settings = Settings { worker: WorkerId(w), workers, ..settings.clone() };
             let mut seed = [0; 32];
             rng.fill(&mut seed);
             let extensions = extensions(&settings);
@@ -57,6 +82,9 @@ impl Node {
             engines: (0..workers).map(engine).collect(),
             conns: Conns::new(workers),
             mail: (0..workers).map(|_| VecDeque::new()).collect(),
+            member: None,
+            news: (0..workers).map(|_| VecDeque::new()).collect(),
+            told: VecDeque::new(),
             held: vec![false; usize::from(workers)],
             stopped: 0,
             outputs: VecDeque::new(),
@@ -99,10 +127,8 @@ impl Node {
             }
             Input::Command(command) => self.command(now, command),
             Input::Tick => self.tick(now),
-            // Workers of a node talk to each other only.
-            Input::Mail { .. } | Input::Adopt { .. } => {}
-            // It is alone: `Node::new` gives its engines no cluster.
-            Input::Cluster { .. } => {}
+            // Workers of a node talk to each other only, and to its member.
+            Input::Mail { .. } | Input::Adopt { .. } | Input::Cluster { .. } => {}
         }
     }
 
@@ -127,6 +153,7 @@ impl Node {
                 self.give(now, WorkerId(w as u16), Input::Tick);
             }
         }
+        self.tick_cluster(now);
         self.carry_mail(now);
     }
 
@@ -165,7 +192,7 @@ impl Node {
                         self.outputs.push_back(Output::Reading { conn, on });
                     }
                 }
-                Output::Cluster(_) => unreachable!("its engines have no cluster"),
+                Output::Cluster(mail) => self.tell_cluster(now, worker, mail),
                 Output::Event(event) => self.outputs.push_back(Output::Event(event)),
             }
         }
@@ -187,8 +214,13 @@ impl Node {
 
     fn carry_mail(&mut self, now: Now) {
         loop {
-            let next = (0..self.engines.len()).find(|w| !self.held[*w] && !self.mail[*w].is_empty());
+            self.hear_cluster();
+            let waits = |w: &usize| !self.mail[*w].is_empty() || !self.news[*w].is_empty();
+            let next = (0..self.engines.len()).find(|w| !self.held[*w] && waits(w));
             let Some(w) = next else { break };
+            if let Some(mail) = self.news[w].pop_front() {
+                self.give_news(now, w, mail);
+            }
             if let Some((from, mut batch)) = self.mail[w].pop_front() {
                 self.engines[w].handle(now, Input::Mail { from, batch: &mut batch });
                 self.engines[usize::from(from.0)].reuse(batch);
@@ -211,7 +243,8 @@ impl Node {
 
     /// When the node wants to be called at the latest, and why. May be early.
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
-        self.engines.iter().filter_map(Engine::poll_timeout).min_by_key(|t| t.0)
+        let engines = self.engines.iter().filter_map(Engine::poll_timeout);
+        engines.chain(self.member.as_ref().and_then(|m| m.poll_timeout())).min_by_key(|t| t.0)
     }
 
     /// The next connection that has something to send.

@@ -1,8 +1,9 @@
-//! The driver of the simulated node: what happens, the node's inputs, its outputs. What it stands on, and what goes wrong
-//! with that, is in the files below: the [`store`], the [`traffic`] between node and clients, the [`clients`], and the
-//! [`lives`] of the server.
+//! The driver of the simulated nodes: what happens, their inputs, their outputs. What they stand on, and what goes wrong
+//! with that, is in the files below: the [`store`], the [`traffic`] between nodes and clients, the [`links`] between nodes,
+//! the [`clients`], and the [`lives`] of the servers.
 
 mod clients;
+mod links;
 mod lives;
 mod store;
 mod traffic;
@@ -10,6 +11,7 @@ mod traffic;
 use super::events::Event;
 use super::world::World;
 use crate::base::{ConnId, Span, WorkerId};
+use crate::cluster::agent;
 use crate::effect::{AccountError, Output};
 use crate::engine::Input;
 
@@ -18,96 +20,140 @@ const WINDOW: usize = 64 * 1024;
 
 impl World {
     pub(super) fn on_event(&mut self, event: Event) {
+        if let Some(server) = self.server_of(&event).filter(|s| self.servers[*s].is_frozen) {
+            return self.servers[server].waiting.push(event);
+        }
         match event {
             Event::Up(conn) => self.on_up(conn),
             Event::Down(conn) => self.on_down(conn),
+            Event::Accept(conn) => self.on_accept(conn),
             Event::ServerEof(conn) => self.tell_closed(conn),
             Event::ClientEof(client, epoch) => {
                 if self.clients[client].epoch == epoch {
                     self.close_client(client);
                 }
             }
-            Event::Tick(at) => {
-                if self.tick_at == Some(at) {
-                    self.tick_at = None;
-                    self.count_tick();
-                    self.input(Input::Tick);
+            Event::Tick(s, at) => {
+                if self.servers[s].tick_at == Some(at) {
+                    self.servers[s].tick_at = None;
+                    self.count_tick(s);
+                    self.input(s, Input::Tick);
                 }
             }
-            Event::Drain => {
-                self.draining = false;
-                self.drain();
+            Event::Drain(s) => {
+                self.servers[s].is_draining = false;
+                self.drain(s);
             }
             Event::Secured(conn) => self.on_secured(conn),
-            Event::Execute { life, id, op, answer } => self.on_execute(life, id, &op, answer),
-            Event::Stored { life, id, result } if life == self.life => {
-                self.input(Input::Stored { id, result });
+            Event::Execute { server, life, id, op, answer } => {
+                self.on_execute((server, life), id, &op, answer);
             }
-            Event::Account { life, id, result } if life == self.life => {
-                self.input(Input::Account { id, result });
+            Event::Stored { server, life, id, result } if life == self.servers[server].life => {
+                self.input(server, Input::Stored { id, result });
+            }
+            Event::Account { server, life, id, result } if life == self.servers[server].life => {
+                self.input(server, Input::Account { id, result });
             }
             Event::Stored { .. } | Event::Account { .. } => {}
             Event::Act(client) => self.on_act(client),
             Event::Connect(client) => self.on_connect(client),
             Event::Look(client) => self.on_look(client),
-            Event::Crash => self.on_crash(),
-            Event::Shutdown => self.on_shutdown(),
-            Event::Start => self.start(),
-            Event::Hold(worker, on) => {
-                if let Some(node) = &mut self.node {
+            Event::Crash(s) => self.on_crash(s, false),
+            Event::Shutdown(s) => self.on_shutdown(s),
+            Event::Start(s) => self.on_start(s),
+            Event::Hold(s, worker, on) => {
+                if let Some(node) = &mut self.servers[s].node {
                     node.hold(WorkerId(worker), on && !self.healing);
-                    self.input(Input::Tick);
+                    self.input(s, Input::Tick);
                 }
             }
-            Event::Jump(by) => self.now.utc.0 += by,
+            Event::Jump(s, by) => self.servers[s].clock += by,
+            Event::Harm(harm) => self.on_harm(harm),
+            Event::Fabric(between) => self.on_between(between),
             Event::Heal => self.on_heal(),
             Event::Settle => self.on_settle(),
             Event::End => {}
         }
     }
 
-    pub(super) fn input(&mut self, input: Input<'_>) {
-        let Some(node) = &mut self.node else { return };
-        node.handle(self.now, input);
-        if self.plan.turn.0 == 0 {
-            self.drain();
-        } else if !self.draining {
-            self.draining = true;
-            let at = self.now.mono + Span(self.rng.below(self.plan.turn.0));
-            self.events.at(at, Event::Drain);
+    /// The server whose process an event is for: if it is frozen, it waits.
+    fn server_of(&self, event: &Event) -> Option<usize> {
+        match event {
+            Event::Up(conn) | Event::Accept(conn) | Event::ServerEof(conn) | Event::Secured(conn) => {
+                self.network.server_of(*conn)
+            }
+            Event::Tick(s, _) | Event::Drain(s) | Event::Shutdown(s) | Event::Hold(s, ..) => Some(*s),
+            Event::Stored { server, .. } | Event::Account { server, .. } => Some(*server),
+            Event::Fabric(between) => self.fabric.server_of(between),
+            _ => None,
         }
     }
 
-    /// Takes everything the node wants done.
-    fn drain(&mut self) {
+    pub(super) fn input(&mut self, s: usize, input: Input<'_>) {
+        let now = self.servers[s].now(self.now);
+        let Some(node) = &mut self.servers[s].node else { return };
+        node.handle(now, input);
+        self.drain_soon(s);
+    }
+
+    pub(super) fn cluster_input(&mut self, s: usize, input: agent::Input<'_>) {
+        let now = self.servers[s].now(self.now);
+        let Some(node) = &mut self.servers[s].node else { return };
+        node.handle_cluster(now, input);
+        self.drain_soon(s);
+    }
+
+    /// The driver will come round.
+    fn drain_soon(&mut self, s: usize) {
+        if self.plan.turn.0 == 0 {
+            self.drain(s);
+        } else if !std::mem::replace(&mut self.servers[s].is_draining, true) {
+            let at = self.now.mono + Span(self.rng.below(self.plan.turn.0));
+            self.events.at(at, Event::Drain(s));
+        }
+    }
+
+    /// Takes everything a node wants done.
+    fn drain(&mut self, s: usize) {
+        if self.servers[s].is_frozen {
+            return;
+        }
         loop {
-            let Some(node) = &mut self.node else { return };
+            let Some(node) = &mut self.servers[s].node else { return };
             if let Some(output) = node.poll_output() {
-                self.on_output(output);
+                self.on_output(s, output);
+            } else if let Some(told) = node.poll_cluster() {
+                self.on_told(s, told);
             } else if let Some(conn) = node.poll_dirty() {
-                self.write(conn);
+                self.write(s, conn);
+            } else if let Some(conn) = node.poll_dirty_link() {
+                self.write_link(s, conn);
             } else {
                 break;
             }
         }
-        self.check_limits();
-        let Some(node) = &self.node else { return };
+        self.check_limits(s);
+        let Some(node) = &self.servers[s].node else { return };
         if let Some((at, why)) = node.poll_timeout() {
             let at = at.max(self.now.mono);
-            if self.tick_at.is_none_or(|t| at < t) {
-                self.tick_at = Some(at);
-                self.events.at(at, Event::Tick(at));
+            if self.servers[s].tick_at.is_none_or(|t| at < t) {
+                self.servers[s].tick_at = Some(at);
+                self.events.at(at, Event::Tick(s, at));
                 self.trace.mix(why.len() as u64);
             }
         }
     }
 
     /// Sends what the network takes.
-    fn write(&mut self, conn: ConnId) {
+    fn write(&mut self, s: usize, conn: ConnId) {
+        let server = &mut self.servers[s];
+        if server.is_frozen {
+            return;
+        }
         let slow = self.plan.faults.window.filter(|_| !self.healing);
         let mut total = 0;
         let mut wake = false;
-        if let (Some(node), Some(link)) = (&mut self.node, self.network.get(conn)) {
+        if let (Some(node), Some(link)) = (&mut server.node, self.network.get(conn)) {
             let window = slow.filter(|_| link.client.is_multiple_of(2)).unwrap_or(WINDOW);
             let mut slices: [&[u8]; 8] = [&[]; 8];
             let n = node.outgoing(conn, &mut slices);
@@ -127,12 +173,13 @@ impl World {
             let at = self.now.mono + self.way();
             self.events.at(at, Event::Down(conn));
         }
-        if let Some(node) = &mut self.node {
-            node.sent(self.now, conn, total);
+        let now = self.servers[s].now(self.now);
+        if let Some(node) = &mut self.servers[s].node {
+            node.sent(now, conn, total);
         }
     }
 
-    fn on_output(&mut self, output: Output) {
+    fn on_output(&mut self, s: usize, output: Output) {
         let now = self.now.mono;
         match output {
             Output::StartTls { conn } => {
@@ -158,15 +205,16 @@ impl World {
                     self.kick(conn);
                 }
             }
-            Output::Store { id, op } => self.on_store(id, op),
+            Output::Store { id, op } => self.on_store(s, id, op),
             Output::Account { id, op } => {
                 let away = !self.healing && self.rng.below(1000) < self.plan.faults.auth_away;
                 let result = if away { Err(AccountError::Unavailable) } else { self.accounts.answer(&op) };
                 let at = now + self.way();
-                self.events.at(at, Event::Account { life: self.life, id, result });
+                let life = self.servers[s].life;
+                self.events.at(at, Event::Account { server: s, life, id, result });
             }
-            Output::Event(event) => self.trace.say(now, || format!("event {event:?}")),
-            Output::Stopped => self.on_stopped(),
+            Output::Event(event) => self.trace.say(now, || format!("{s} event {event:?}")),
+            Output::Stopped => self.on_stopped(s),
             Output::Mail { .. } | Output::HandOver { .. } | Output::Cluster(_) => {
                 self.ledger.fail("a node keeps mail and hand-overs to itself".to_owned());
             }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::base::{ConnId, Mono, RequestId};
 use crate::effect::{AccountResult, StoreOp, StoreResult};
+use crate::sim::fabric::Between;
+use crate::sim::plan::Harm;
 
 /// Something that happens at a time.
 #[derive(Debug)]
@@ -17,34 +19,40 @@ pub(super) enum Event {
     ServerEof(ConnId),
     /// The end of a connection reaches its client.
     ClientEof(usize, u64),
-    /// The node's next deadline, if it still is that.
-    Tick(Mono),
-    /// The driver takes the node's outputs.
-    Drain,
+    /// A connection of a client reaches the server.
+    Accept(ConnId),
+    /// A server's next deadline, if it still is that.
+    Tick(usize, Mono),
+    /// The driver takes a server's outputs.
+    Drain(usize),
     /// The handshake of STARTTLS is done.
     Secured(ConnId),
     /// The store carries out an operation.
-    Execute { life: u32, id: RequestId, op: Arc<StoreOp>, answer: bool },
+    Execute { server: usize, life: u32, id: RequestId, op: Arc<StoreOp>, answer: bool },
     /// The store answers.
-    Stored { life: u32, id: RequestId, result: StoreResult },
+    Stored { server: usize, life: u32, id: RequestId, result: StoreResult },
     /// The authenticator answers.
-    Account { life: u32, id: RequestId, result: AccountResult },
+    Account { server: usize, life: u32, id: RequestId, result: AccountResult },
     /// A client does something of its own accord.
     Act(usize),
     /// A client connects, if it is to and has not.
     Connect(usize),
     /// A client looks whether its connection is alive.
     Look(usize),
-    /// The server dies.
-    Crash,
-    /// The server is told to stop.
-    Shutdown,
-    /// The server starts again.
-    Start,
-    /// A worker stops getting mail, or gets it again.
-    Hold(u16, bool),
-    /// The civil clock jumps by so many milliseconds.
-    Jump(i64),
+    /// A server dies.
+    Crash(usize),
+    /// A server is told to stop.
+    Shutdown(usize),
+    /// A server starts, if it does not run.
+    Start(usize),
+    /// A worker of a server stops getting mail, or gets it again.
+    Hold(usize, u16, bool),
+    /// The civil clock of a server jumps by so many milliseconds.
+    Jump(usize, i64),
+    /// Something goes wrong with the nodes or between them.
+    Harm(Harm),
+    /// Something happens between the nodes.
+    Fabric(Between),
     /// Everything heals.
     Heal,
     /// All clients say how they are for the last time.

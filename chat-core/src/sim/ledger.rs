@@ -102,7 +102,10 @@ pub struct Ledger {
     /// Who may see whose presence, ever: the first the second's.
     pub(super) allowed: std::collections::BTreeSet<(usize, usize)>,
     /// The newest message without delay that a client got from another.
-    pub(super) newest: BTreeMap<(usize, usize, bool), Tag>,
+    pub(super) newest: BTreeMap<(usize, u32, usize, bool), Tag>,
+    /// There are several nodes: what a client sends in a new session, at another node, may overtake what it sent in one that is
+    /// over.
+    pub(super) many: bool,
     /// Nothing goes wrong in this run: not even delayed messages may come twice or in another order.
     pub(super) faultless: bool,
     /// The first thing that is not as it must be.
@@ -196,7 +199,7 @@ impl Ledger {
         } else if sent.receipts.iter().any(|r| r.client == client) && (!delayed || faultless && !firm) {
             wrong = Some(format!("{tag} came to client {client} twice, now with delay: {delayed}"));
         }
-        let (sender, fate, full) = (sent.client, sent.fate, sent.full);
+        let (sender, session, fate, full) = (sent.client, sent.session, sent.fate, sent.full);
         sent.receipts.push(Receipt { client, firm, void: false });
         let index = sent.receipts.len() - 1;
         if let Some(wrong) = wrong {
@@ -204,7 +207,8 @@ impl Ledger {
         }
         // What was kept may come after what was sent later to the full JID of a resource that was not available.
         if fate == Fate::Keep && (!delayed || faultless && !full) {
-            let key = (sender, client, faultless && full);
+            let session = if self.many { session } else { 0 };
+            let key = (sender, session, client, faultless && full);
             let newest = *self.newest.entry(key).and_modify(|n| *n = tag.max(*n)).or_insert(tag);
             if newest > tag {
                 self.fail(format!("client {client} got {tag} after {newest} from client {sender}"));

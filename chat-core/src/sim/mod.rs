@@ -1,29 +1,47 @@
-//! The simulator: one node with its clients, network and store, in virtual time, from one number.
+//! The simulator: a node alone, or a cluster, with its clients, network and store, in virtual time, from one number.
 //!
 //! Owns: the [`World`], which runs everything in one thread; the [`Plan`], drawn from the seed, that says who takes
-//! part and what goes wrong; the models of the network, the store, the authenticator and the clients; the [`Ledger`]
-//! of what was sent and what became of it; the checks (docs/ARCHITECTURE.md).
+//! part and what goes wrong; the models of the network, of the links between nodes, of the store, the authenticator and the
+//! clients; the [`Ledger`] of what was sent and what became of it; the checks (docs/ARCHITECTURE.md).
 //! In: a seed. Out: a [`Report`], or a [`Failure`] that says which invariant broke and when.
 //! Invariants: the same seed gives the same run, byte for byte; nothing here reads a clock or the environment.
-//! Not here: the node itself (`node/`), tests that choose seeds (`tests/sim.rs`).
+//! Not here: the nodes themselves (`node/`), tests that choose seeds (`tests/sim.rs`).
 //!
 //! A run has two phases. In the first, things go wrong and safety is checked all along. Then everything heals: all
 //! clients come back and behave, and what must become true becomes true within a bound of virtual time.
+//!
+//! In a cluster, one to six nodes share the store. A client is sent to any node that takes clients, after a loss to another one
+//! or back to where it was, as the seed has it. Nodes die, in the middle of anything, and begin another life; they are stopped
+//! and go on; their clocks are wrong and jump; they list some of each other; links are slow, cut into pieces, reset, flap, and
+//! carry nothing in one direction or both, between two nodes or two halves.
+//!
+//! # What of a cluster is not checked yet
+//!
+//! - (6) Each subscriber's last presence is the truth: nobody tells of sessions that vanish with their node, or appear again.
+//! - (3) Order holds for each session of a sender, not across a new login at another node: there a session cannot be resumed.
+//! - (5) Two sessions of one full JID are told apart only in the end, when the older one has run out of time: the loser is not
+//!   closed before.
+//! - (12) Spools of users who are there are empty in the end only if nothing went wrong with nodes and links: what one node
+//!   has stored and could tell nobody of is not looked for every 30 s.
+//! - Nobody blocks anybody, because other nodes do not hear of it at once. Nodes stop by shutting down, not by draining. All
+//!   speak one version of the protocol.
 
 mod auth;
 mod check;
 mod client;
 mod drive;
 mod events;
+mod fabric;
 mod ledger;
 mod network;
 mod plan;
-
+mod registry;
+mod server;
 mod store;
 mod trace;
 mod world;
 
 pub use crate::effect::Plant;
 pub use ledger::Ledger;
-pub use plan::{Faults, Plan};
+pub use plan::{ClusterPlan, Faults, Harm, Plan};
 pub use world::{Failure, Report, World};

@@ -67,6 +67,8 @@ impl Pipe {
 pub(super) struct Link {
     /// The client at one end.
     pub(super) client: usize,
+    /// The server at the other.
+    pub(super) server: usize,
     /// To the server.
     pub(super) up: Pipe,
     /// To the client.
@@ -97,9 +99,10 @@ pub(super) struct Network {
 
 impl Network {
     /// A client connects.
-    pub(super) fn open(&mut self, client: usize) -> ConnId {
+    pub(super) fn open(&mut self, client: usize, server: usize) -> ConnId {
         ConnId(self.links.insert(Link {
             client,
+            server,
             up: Pipe::default(),
             down: Pipe::default(),
             reading: true,
@@ -121,6 +124,11 @@ impl Network {
     /// The end of a connection that neither end has any more.
     pub(super) fn remove(&mut self, conn: ConnId) {
         self.links.remove(conn.0);
+    }
+
+    /// The server at the other end of a connection.
+    pub(super) fn server_of(&self, conn: ConnId) -> Option<usize> {
+        self.links.get(conn.0).map(|link| link.server)
     }
 
     /// All connections.

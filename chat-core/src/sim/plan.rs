@@ -1,5 +1,9 @@
 //! Who takes part in a run and what goes wrong, drawn from the seed (a swarm: each run has some of the faults).
 
+mod nodes;
+
+pub use nodes::{ClusterPlan, Harm};
+
 use crate::base::{Limits, Rng, Span};
 use crate::effect::Plant;
 
@@ -30,11 +34,11 @@ pub struct Faults {
     pub outages: Vec<(Span, Span, bool)>,
     /// The authenticator is away.
     pub auth_away: u64,
-    /// When the server dies.
+    /// When a server dies.
     pub crashes: Vec<Span>,
-    /// When the server is told to stop.
+    /// When a server is told to stop.
     pub shutdowns: Vec<Span>,
-    /// When the civil clock jumps, and by how many milliseconds.
+    /// When the civil clock of a server jumps, and by how many milliseconds.
     pub jumps: Vec<(Span, i64)>,
     /// When a worker gets no mail, and for how long.
     pub holds: Vec<(Span, Span)>,
@@ -88,7 +92,9 @@ pub struct ClientPlan {
 /// A whole run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Workers of the node.
+    /// The nodes, if they are a cluster; else there is one, alone.
+    pub cluster: Option<ClusterPlan>,
+    /// Workers of each node.
     pub workers: u16,
     /// Users; each has at least one client.
     pub users: usize,
@@ -274,6 +280,7 @@ impl Plan {
             }
         }
         Plan {
+            cluster: None,
             workers: d.between(1, 3) as u16,
             users,
             clients,

@@ -13,10 +13,10 @@ pub(super) struct Store {
     records: ReferenceStore,
     /// Messages that were ever in a spool.
     ever: BTreeSet<Tag>,
-    /// Requests that were taken on in this life of the server: a repeat of one is never refused.
-    pub(super) taken: BTreeSet<RequestId>,
-    /// When the last operation asked for a JID will be carried out: they keep their order.
-    order: BTreeMap<String, Mono>,
+    /// Requests that were taken on in this life of their server: a repeat of one is never refused.
+    pub(super) taken: BTreeSet<(usize, RequestId)>,
+    /// When the last operation that a server asked for a JID will be carried out: they keep their order.
+    order: BTreeMap<(usize, String), Mono>,
 }
 
 impl Store {
@@ -26,16 +26,16 @@ impl Store {
     }
 
     /// When an operation on this JID that takes so long is carried out: after those asked before.
-    pub(super) fn schedule(&mut self, jid: &str, now: Mono, latency: Span) -> Mono {
-        let at = (now + latency).max(self.order.get(jid).copied().unwrap_or_default());
-        self.order.insert(jid.to_owned(), at);
-        at
+    pub(super) fn schedule(&mut self, server: usize, jid: &str, now: Mono, latency: Span) -> Mono {
+        let last = self.order.entry((server, jid.to_owned())).or_default();
+        *last = (now + latency).max(*last);
+        *last
     }
 
-    /// Forgets what was asked and not carried out: its server is dead.
-    pub(super) fn forget_queue(&mut self) {
-        self.order.clear();
-        self.taken.clear();
+    /// Forgets what was asked and not carried out by a server that is dead.
+    pub(super) fn forget_queue(&mut self, server: usize) {
+        self.order.retain(|(s, _), _| *s != server);
+        self.taken.retain(|(s, _)| *s != server);
     }
 
     /// Carries an operation out.

@@ -1,18 +1,18 @@
 //! Everything together, from the seed to the verdict.
 
-use super::auth::{self, Accounts, DOMAIN};
+use super::auth::{self, Accounts};
 use super::client::{Client, Hands};
 use super::events::{Event, Events};
+use super::fabric::Fabric;
 use super::ledger::Ledger;
 use super::network::Network;
 use super::plan::Plan;
+use super::server::Server;
 use super::store::Store;
 use super::trace::{Reader, Trace};
-use crate::base::{HashKey, Mono, Now, Rng, Span, Utc};
-use crate::effect::{Domain, Plant, Settings};
+use crate::base::{Mono, Now, Rng, Span, Utc};
+use crate::effect::Plant;
 use crate::node::Node;
-use crate::sasl::Mechanism;
-use crate::xep;
 
 /// What a run that went well was like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,26 +57,21 @@ const EVENTS_MAX: u64 = 3_000_000;
 /// Deadlines at one moment after which the node is taken for one that never rests.
 const TICKS_MAX: u32 = 10_000;
 
-/// A node, its clients, and all between and below them.
+/// A node or several, their clients, and all between and below them.
 pub struct World {
     pub(super) seed: u64,
     pub(super) plan: Plan,
     pub(super) rng: Rng,
     pub(super) now: Now,
     pub(super) events: Events,
-    pub(super) node: Option<Node>,
-    /// Counts the lives of the server: what was asked in one is not answered in the next.
-    pub(super) life: u32,
-    pub(super) stopping: Option<Mono>,
+    pub(super) servers: Vec<Server>,
+    pub(super) fabric: Fabric,
     pub(super) network: Network,
     pub(super) store: Store,
     pub(super) accounts: Accounts,
     pub(super) clients: Vec<Client>,
     pub(super) ledger: Ledger,
     pub(super) trace: Trace,
-    pub(super) tick_at: Option<Mono>,
-    pub(super) ticks: (Mono, u32),
-    pub(super) draining: bool,
     pub(super) healing: bool,
     pub(super) settled: bool,
 }
@@ -89,10 +84,18 @@ impl World {
         World::with_plan(seed, rng, plan)
     }
 
-    /// The world of a seed whose node has a planted bug.
-    pub fn planted(seed: u64, plant: Plant) -> Self {
+    /// The cluster of a seed, as [`Plan::draw_cluster`] makes it.
+    pub fn cluster(seed: u64) -> Self {
         let mut rng = Rng::from_u64(seed);
-        let mut plan = Plan { plant: Some(plant), ..Plan::draw(&mut rng) };
+        let plan = Plan::draw_cluster(&mut rng);
+        World::with_plan(seed, rng, plan)
+    }
+
+    /// The world of a seed whose nodes have a planted bug: a cluster, or one node alone.
+    pub fn planted(seed: u64, plant: Plant, in_cluster: bool) -> Self {
+        let mut rng = Rng::from_u64(seed);
+        let plan = if in_cluster { Plan::draw_cluster(&mut rng) } else { Plan::draw(&mut rng) };
+        let mut plan = Plan { plant: Some(plant), ..plan };
         if plant == Plant::NoLimit {
             // A low limit is passed sooner.
             plan.limits.unacked_stanzas_max = plan.limits.unacked_stanzas_max.min(20);
@@ -106,24 +109,23 @@ impl World {
             store.register(auth::bare(user).parse().expect("a bare JID"));
         }
         let clients = plan.clients.iter().cloned().enumerate().map(|(n, p)| Client::new(n, p)).collect();
-        let ledger = Ledger { faultless: plan.is_faultless(), ..Ledger::default() };
+        let server = |clock| Server { clock, ..Server::default() };
+        let servers = plan.clocks().into_iter().map(server).collect();
+        let many = plan.clocks().len() > 1;
+        let ledger = Ledger { faultless: plan.is_faultless(), many, ..Ledger::default() };
         World {
             seed,
             accounts: Accounts::new(plan.users),
             rng,
             now: Now { mono: Mono(1_000_000_000), utc: Utc(1_780_000_000_000) },
             events: Events::default(),
-            node: None,
-            life: 0,
-            stopping: None,
+            servers,
+            fabric: Fabric::default(),
             network: Network::default(),
             store,
             clients,
             ledger,
             trace: Trace::new(None),
-            tick_at: None,
-            ticks: (Mono(0), 0),
-            draining: false,
             healing: false,
             settled: false,
             plan,
@@ -184,31 +186,51 @@ impl World {
 
     fn schedule(&mut self, plan: &Plan) {
         let begin = self.now.mono;
-        self.start();
+        let calm = plan.is_faultless();
+        for server in 0..self.servers.len() {
+            let late = if calm || server == 0 { Span(0) } else { Span(self.rng.below(Span::secs(4).0)) };
+            self.events.at(begin + late, Event::Start(server));
+        }
+        // Nobody comes before the nodes have met, if all is to go well.
+        let first = if calm && self.servers.len() > 1 { begin + Span::secs(8) } else { begin };
         for client in 0..plan.clients.len() {
-            let at = begin + Span(self.rng.below(Span::secs(2).0));
+            let at = first + Span(self.rng.below(Span::secs(2).0));
             self.events.at(at, Event::Connect(client));
             self.events.at(at + plan.pace, Event::Act(client));
             self.events.at(at, Event::Look(client));
         }
         for at in &plan.faults.crashes {
-            self.events.at(begin + *at, Event::Crash);
+            let server = self.any_server();
+            self.events.at(begin + *at, Event::Crash(server));
         }
         for at in &plan.faults.shutdowns {
-            self.events.at(begin + *at, Event::Shutdown);
+            let server = self.any_server();
+            self.events.at(begin + *at, Event::Shutdown(server));
         }
         for (at, by) in &plan.faults.jumps {
-            self.events.at(begin + *at, Event::Jump(*by));
+            let server = self.any_server();
+            self.events.at(begin + *at, Event::Jump(server, *by));
         }
         for (at, long) in &plan.faults.holds {
             let worker = self.rng.below(u64::from(plan.workers)) as u16;
-            self.events.at(begin + *at, Event::Hold(worker, true));
-            self.events.at(begin + *at + *long, Event::Hold(worker, false));
+            let server = self.any_server();
+            self.events.at(begin + *at, Event::Hold(server, worker, true));
+            self.events.at(begin + *at + *long, Event::Hold(server, worker, false));
         }
-        let heal = begin + plan.storm;
+        for (at, harm) in plan.cluster.iter().flat_map(|c| &c.harms) {
+            self.events.at(begin + *at, Event::Harm(*harm));
+        }
+        let heal = first + plan.storm;
         self.events.at(heal, Event::Heal);
         self.events.at(heal + Span::secs(75), Event::Settle);
         self.events.at(heal + Span::secs(100), Event::End);
+    }
+
+    pub(super) fn any_server(&mut self) -> usize {
+        match self.servers.len() {
+            1 => 0,
+            n => self.rng.below(n as u64) as usize,
+        }
     }
 
     fn advance(&mut self, at: Mono) {
@@ -217,27 +239,6 @@ impl World {
         self.now.utc.0 += ((fraction + passed.0) / 1_000_000) as i64;
         self.now.mono = at.max(self.now.mono);
         self.trace.mix(at.0);
-    }
-
-    /// The server starts.
-    pub(super) fn start(&mut self) {
-        if self.node.is_some() {
-            return;
-        }
-        let mut domain = Domain::new(DOMAIN);
-        domain.plaintext = true;
-        domain.mechanisms = vec![Mechanism::ScramSha256, Mechanism::ScramSha1, Mechanism::Plain];
-        let mut settings = Settings::new(vec![domain], HashKey { k0: 11, k1: 12 }, [7; 16]);
-        settings.limits = self.plan.limits.clone();
-        settings.plant = self.plan.plant;
-        let mut seed = [0; 32];
-        self.rng.fill(&mut seed);
-        self.node = Some(Node::new(&settings, self.plan.workers, seed, xep::standard));
-        self.life += 1;
-        self.stopping = None;
-        self.tick_at = None;
-        self.draining = false;
-        self.trace.say(self.now.mono, || "the server starts".to_owned());
     }
 
     /// A client does something, and what it wants to send goes out.
@@ -259,13 +260,14 @@ impl World {
     }
 
     /// Takes note of a wake for a deadline; too many at one moment are a bug.
-    pub(super) fn count_tick(&mut self) {
-        if self.ticks.0 != self.now.mono {
-            self.ticks = (self.now.mono, 0);
+    pub(super) fn count_tick(&mut self, s: usize) {
+        let (now, server) = (self.now.mono, &mut self.servers[s]);
+        if server.ticks.0 != now {
+            server.ticks = (now, 0);
         }
-        self.ticks.1 += 1;
-        if self.ticks.1 > TICKS_MAX {
-            let why = self.node.as_ref().and_then(Node::poll_timeout);
+        server.ticks.1 += 1;
+        if server.ticks.1 > TICKS_MAX {
+            let why = server.node.as_ref().and_then(Node::poll_timeout);
             self.ledger.fail(format!("the node never rests: {why:?}"));
         }
     }

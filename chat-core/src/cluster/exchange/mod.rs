@@ -24,12 +24,16 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+#[cfg(feature = "sim")]
+use super::agent::Down;
 use super::agent::Event;
 use super::identity::{Identity, NodeName};
 use super::link::NotSent;
 use super::registry::{Log, LogInput, LogOutput, Received, Replica};
 use super::wire::{Envelope, EnvelopeResult, Kind, Poke, WireFault};
 use crate::base::{HashKey, NodeId, WorkerId};
+#[cfg(feature = "sim")]
+use crate::effect::Plant;
 use crate::effect::{Change, NodeMail, NodeTold, Outcome, Parcel, Refused, Settings};
 use seats::Seats;
 
@@ -109,6 +113,8 @@ impl Exchange {
             // All that were met have been put down; what is told from now on is of another life.
             Event::NewLife(own) => self.log.begin_life(own.incarnation),
             Event::Fresh(peer) => self.on_fresh(peer),
+            #[cfg(feature = "sim")]
+            Event::PeerDown { why: Down::Replaced, .. } if self.settings.has(Plant::ForgetLife) => {}
             Event::PeerDown { node, .. } => self.forget(&node.name),
             Event::Congested { node, is_congested } => {
                 if let Some(peer) = self.peers.get_mut(node) {
@@ -272,6 +278,11 @@ impl Exchange {
 
     /// Both nodes begin anew: what was told of its sessions is void.
     fn on_fresh(&mut self, who: &Identity) {
+        #[cfg(feature = "sim")]
+        if let Some(peer) = self.peers.get_mut(&who.name).filter(|_| self.settings.has(Plant::ForgetLife)) {
+            peer.replica = Replica::new(who.incarnation);
+            return self.log.handle(LogInput::Fresh(peer.node));
+        }
         self.forget(&who.name);
         let node = self.seats.take();
         let replica = Replica::new(who.incarnation);
@@ -309,6 +320,11 @@ impl Exchange {
                 let (node, Envelope(parcel)) = (peer.node, Envelope::read(body)?);
                 let mail = self.mails.get_mut(usize::from(parcel.worker.0)).ok_or(WireFault::Value)?;
                 mail.put(&NodeTold::Parcel { node, parcel });
+                #[cfg(feature = "sim")]
+                if parcel.awaited && self.settings.has(Plant::ReceiptIsResult) {
+                    let result = EnvelopeResult { envelope: parcel.envelope, outcome: Outcome::Settled };
+                    self.send(node, Kind::EnvelopeResult, |body| result.write(body));
+                }
             }
             Kind::EnvelopeResult => {
                 let (node, EnvelopeResult { envelope, outcome }) = (peer.node, EnvelopeResult::read(body)?);

@@ -188,6 +188,9 @@ pub struct Link {
     state: LinkState,
     arrived: Vec<u8>,
     events: VecDeque<Event>,
+    /// See [`LinkLimits::drops_on_rejoin`].
+    #[cfg(feature = "sim")]
+    drops_next: bool,
 }
 
 impl Link {
@@ -214,6 +217,8 @@ impl Link {
             state: LinkState { connected: false, since: now, version: 0, delay: None, kept_bytes: 0 },
             arrived: Vec::new(),
             events: VecDeque::new(),
+            #[cfg(feature = "sim")]
+            drops_next: false,
         }
     }
 

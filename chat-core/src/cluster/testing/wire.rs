@@ -9,43 +9,45 @@ const PIPE_BYTES: usize = 3_000;
 
 /// One direction.
 #[derive(Debug, Default)]
-pub(in crate::cluster) struct Pipe {
+pub(crate) struct Pipe {
     bytes: VecDeque<u8>,
     /// Nothing follows.
     ended: bool,
     /// What is sent is lost, and nobody hears of it.
-    pub(in crate::cluster) hole: bool,
-    pub(in crate::cluster) stalled_until: Mono,
+    pub(crate) hole: bool,
+    #[cfg_attr(not(test), allow(dead_code, reason = "the simulator cuts ways, not connections"))]
+    pub(crate) stalled_until: Mono,
     /// An arrival is planned.
-    pub(in crate::cluster) under_way: bool,
+    pub(crate) under_way: bool,
 }
 
 /// Both directions, each named by the end that sends. The ends are 0 and 1.
 #[derive(Debug)]
-pub(in crate::cluster) struct Wire {
+pub(crate) struct Wire {
     /// Which nodes.
-    pub(in crate::cluster) nodes: [usize; 2],
+    pub(crate) nodes: [usize; 2],
     /// Which processes of these nodes.
-    pub(in crate::cluster) lives: [u64; 2],
+    pub(crate) lives: [u64; 2],
     /// The end that dialled; 2 if nobody did who lives.
-    pub(in crate::cluster) dialler: usize,
-    pub(in crate::cluster) open: [bool; 2],
+    #[cfg_attr(not(test), allow(dead_code, reason = "the tests of links look at it"))]
+    pub(crate) dialler: usize,
+    pub(crate) open: [bool; 2],
     /// The process at this end knows of the connection.
-    pub(in crate::cluster) secured: [bool; 2],
-    pub(in crate::cluster) pipes: [Pipe; 2],
+    pub(crate) secured: [bool; 2],
+    pub(crate) pipes: [Pipe; 2],
 }
 
 /// What came out of a pipe.
-pub(in crate::cluster) struct Pulled {
-    pub(in crate::cluster) bytes: Vec<u8>,
+pub(crate) struct Pulled {
+    pub(crate) bytes: Vec<u8>,
     /// There is more.
-    pub(in crate::cluster) more: bool,
+    pub(crate) more: bool,
     /// Everything has come, and the other end has closed.
-    pub(in crate::cluster) over: bool,
+    pub(crate) over: bool,
 }
 
 impl Wire {
-    pub(in crate::cluster) fn new(nodes: [usize; 2], lives: [u64; 2], dialler: usize) -> Wire {
+    pub(crate) fn new(nodes: [usize; 2], lives: [u64; 2], dialler: usize) -> Wire {
         Wire {
             nodes,
             lives,
@@ -57,18 +59,18 @@ impl Wire {
     }
 
     /// How many bytes this end can send now; none if it is closed.
-    pub(in crate::cluster) fn room(&self, end: usize) -> usize {
+    pub(crate) fn room(&self, end: usize) -> usize {
         if self.open[end] { PIPE_BYTES.saturating_sub(self.pipes[end].bytes.len()) } else { 0 }
     }
 
-    pub(in crate::cluster) fn push(&mut self, end: usize, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, end: usize, bytes: &[u8]) {
         if !self.pipes[end].hole {
             self.pipes[end].bytes.extend(bytes);
         }
     }
 
     /// Up to `most` bytes of what this end has sent.
-    pub(in crate::cluster) fn pull(&mut self, end: usize, most: usize) -> Pulled {
+    pub(crate) fn pull(&mut self, end: usize, most: usize) -> Pulled {
         let pipe = &mut self.pipes[end];
         let n = most.min(pipe.bytes.len());
         let bytes = pipe.bytes.drain(..n).collect();
@@ -77,13 +79,13 @@ impl Wire {
     }
 
     /// This end is closed in an orderly way: what was written still arrives, then the end.
-    pub(in crate::cluster) fn close(&mut self, end: usize) {
+    pub(crate) fn close(&mut self, end: usize) {
         self.open[end] = false;
         self.pipes[end].ended = true;
     }
 
     /// The connection breaks: what is on its way may be lost from any byte on, and nobody is told.
-    pub(in crate::cluster) fn tear(&mut self) {
+    pub(crate) fn tear(&mut self) {
         for (i, pipe) in self.pipes.iter_mut().enumerate() {
             let keep = pipe.bytes.len() / (i + 2);
             pipe.bytes.truncate(keep);

@@ -99,6 +99,17 @@ impl Afar {
         self.waiting.insert(place.map_or(0, |p| p + 1), waiting);
     }
 
+    /// What is outstanding.
+    pub(super) fn load(&self) -> Load {
+        Load { envelopes: self.out.len(), bytes: self.out_bytes }
+    }
+
+    /// How often it was decided where each envelope goes that is outstanding.
+    #[cfg(feature = "sim")]
+    pub(super) fn attempts(&self) -> impl Iterator<Item = u8> {
+        self.out.values().map(|out| out.sent.turn.attempt)
+    }
+
     fn is_idle(&self) -> bool {
         self.out.is_empty() && self.waiting.is_empty() && self.held.is_empty()
     }
@@ -153,7 +164,7 @@ impl Cluster {
         };
         let nodes = self.chosen_nodes();
         let afar = self.users.get(&id);
-        let user = afar.map_or(Load::default(), |a| Load { envelopes: a.out.len(), bytes: a.out_bytes });
+        let user = afar.map_or(Load::default(), Afar::load);
         let lanes = afar.map_or(0, |a| a.lanes().count()) + self.seen.iter().filter(|s| s.chosen).count();
         // Those that are taken already are counted twice, which does no harm: few users have many sessions.
         lanes <= LANES_MAX

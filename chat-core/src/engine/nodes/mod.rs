@@ -19,6 +19,8 @@
 //! this node (`engine/deliver.rs`, `engine/settle.rs`).
 
 mod afar;
+#[cfg(feature = "sim")]
+mod audit;
 mod choose;
 mod receive;
 mod records;

@@ -79,6 +79,8 @@ pub(super) struct Client {
     pub(super) number: usize,
     pub(super) plan: ClientPlan,
     pub(super) conn: Option<ConnId>,
+    /// Where it was last.
+    pub(super) server: Option<usize>,
     /// Connections made.
     pub(super) epoch: u64,
     pub(super) stage: Stage,
@@ -121,6 +123,7 @@ impl Client {
             number,
             plan,
             conn: None,
+            server: None,
             epoch: 0,
             stage: Stage::Away,
             framer: Framer::default(),

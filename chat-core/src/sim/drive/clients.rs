@@ -16,15 +16,40 @@ impl World {
         if self.clients[client].stage != Stage::Away || !self.clients[client].wanted {
             return;
         }
-        if self.node.is_none() || self.stopping.is_some() {
+        let Some(server) = self.balance(client) else {
             return self.events.at(now + Span::millis(700), Event::Connect(client));
-        }
-        let conn = self.network.open(client);
-        let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, client as u8));
-        self.trace.say(now, || format!("client {client} connects to {DOMAIN} as {conn:?}"));
+        };
+        self.clients[client].server = Some(server);
+        let conn = self.network.open(client, server);
+        self.trace.say(now, || format!("client {client} connects to {DOMAIN} at {server} as {conn:?}"));
         self.with_client(client, |c, hands| c.on_connected(conn, hands));
-        self.input(Input::Accepted { conn, listener: Listener::Clients, peer });
+        match self.servers[server].is_frozen {
+            true => self.events.at(now, Event::Accept(conn)),
+            false => self.on_accept(conn),
+        }
         self.flush(client);
+    }
+
+    /// Which server a client gets: one that takes clients, often the one where it was.
+    fn balance(&mut self, client: usize) -> Option<usize> {
+        let up: Vec<usize> = (0..self.servers.len()).filter(|s| self.servers[*s].takes_clients()).collect();
+        if self.servers.len() == 1 {
+            return up.first().copied();
+        }
+        let before = self.clients[client].server.filter(|s| up.contains(s));
+        let sticky = self.plan.cluster.as_ref().map_or(0, |c| c.sticky);
+        match before {
+            Some(server) if self.rng.below(1000) < sticky => Some(server),
+            _ if up.is_empty() => None,
+            _ => Some(up[self.rng.below(up.len() as u64) as usize]),
+        }
+    }
+
+    pub(super) fn on_accept(&mut self, conn: ConnId) {
+        let Some(link) = self.network.get(conn) else { return };
+        let (client, server) = (link.client, link.server);
+        let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, client as u8));
+        self.input(server, Input::Accepted { conn, listener: Listener::Clients, peer });
     }
 
     pub(super) fn on_act(&mut self, client: usize) {
@@ -65,7 +90,7 @@ impl World {
             3 => link.stalled = stall,
             2 => {
                 link.dead = true;
-                self.tell_closed(conn);
+                self.events.at(now, Event::ServerEof(conn));
             }
             _ => {
                 link.dead = true;

@@ -21,15 +21,15 @@ impl World {
         })
     }
 
-    pub(super) fn on_store(&mut self, id: RequestId, op: Arc<StoreOp>) {
+    pub(super) fn on_store(&mut self, s: usize, id: RequestId, op: Arc<StoreOp>) {
         let now = self.now.mono;
         let faults = &self.plan.faults;
         let slow = Span(self.rng.below(faults.store_slow.0.max(1)));
         let dice = if self.healing { 1000 } else { self.rng.below(1000) };
-        let life = self.life;
+        let life = self.servers[s].life;
         let refuse = match self.outage() {
             // Nobody may be told that nothing has changed while the first try is still on its way.
-            _ if self.store.taken.contains(&id) => None,
+            _ if self.store.taken.contains(&(s, id)) => None,
             Some((_, true)) => Some(StoreError::Unavailable),
             _ if dice < faults.overloaded => Some(StoreError::Overloaded),
             _ if dice >= 500 && dice < 500 + faults.store_fails => Some(StoreError::Unavailable),
@@ -40,30 +40,32 @@ impl World {
             _ => slow,
         };
         let answer = self.healing || self.rng.below(1000) >= faults.lost_answer;
-        self.trace.say(now, || format!("{id:?} {} -> {refuse:?} answer {answer}", describe(&op)));
+        self.trace.say(now, || format!("{s} {id:?} {} -> {refuse:?} answer {answer}", describe(&op)));
         match refuse {
             Some(error) => {
                 let at = if error == StoreError::Overloaded { now } else { now + slow };
-                self.events.at(at, Event::Stored { life, id, result: Err(error) });
+                self.events.at(at, Event::Stored { server: s, life, id, result: Err(error) });
             }
             None => {
-                self.store.taken.insert(id);
-                let at = self.store.schedule(op.user().as_str(), now, latency);
-                self.events.at(at, Event::Execute { life, id, op, answer });
+                self.store.taken.insert((s, id));
+                let at = self.store.schedule(s, op.user().as_str(), now, latency);
+                self.events.at(at, Event::Execute { server: s, life, id, op, answer });
             }
         }
     }
 
-    pub(super) fn on_execute(&mut self, life: u32, id: RequestId, op: &StoreOp, answer: bool) {
-        if life != self.life {
+    pub(super) fn on_execute(&mut self, at: (usize, u32), id: RequestId, op: &StoreOp, answer: bool) {
+        let (server, life) = at;
+        if life != self.servers[server].life {
             return;
         }
         let result = self.store.execute(op);
-        self.trace
-            .say(self.now.mono, || format!("{id:?} {} is done: {}", describe(op), describe_result(&result)));
+        self.trace.say(self.now.mono, || {
+            format!("{server} {id:?} {} is done: {}", describe(op), describe_result(&result))
+        });
         if answer {
             let at = self.now.mono + Span(self.rng.below(2_000_000));
-            self.events.at(at, Event::Stored { life, id, result });
+            self.events.at(at, Event::Stored { server, life, id, result });
         }
     }
 }

@@ -33,6 +33,7 @@ impl World {
         let now = self.now.mono;
         let cut = if self.healing { Cut::Whole } else { self.plan.cut };
         let Some(link) = self.network.get(conn) else { return };
+        let server = link.server;
         link.up.busy = false;
         if !link.server_open || link.dead || link.told {
             return;
@@ -62,7 +63,7 @@ impl World {
         if !piece.is_empty() {
             self.trace.mix_bytes(&piece);
             self.trace.say(now, || format!("C{conn:?}> {}", String::from_utf8_lossy(&piece)));
-            self.input(Input::Received { conn, bytes: &piece });
+            self.input(server, Input::Received { conn, bytes: &piece });
         }
     }
 
@@ -99,14 +100,15 @@ impl World {
             let at = now + Span(self.rng.below(gap));
             self.events.at(at, Event::Down(conn));
         }
-        if link.blocked && link.server_open {
-            self.write(conn);
+        let (server, blocked) = (link.server, link.blocked && link.server_open);
+        if blocked {
+            self.write(server, conn);
         }
         self.trace.say(now, || format!("c{client}{conn:?}< {}", String::from_utf8_lossy(&piece)));
         self.with_client(client, |c, hands| c.on_bytes(&piece, hands));
         self.flush(client);
         // What was sent may have been the last before a close.
-        self.drain();
+        self.drain(server);
     }
 
     /// What a client has to send goes on its way.
@@ -171,14 +173,15 @@ impl World {
         let Some(link) = self.network.get(conn) else { return };
         if link.server_open && !link.told {
             link.told = true;
+            let server = link.server;
             self.trace.say(self.now.mono, || format!("the server has lost {conn:?}"));
-            self.input(Input::Closed { conn });
+            self.input(server, Input::Closed { conn });
         }
     }
 
     pub(super) fn on_secured(&mut self, conn: ConnId) {
         let Some(link) = self.network.get(conn) else { return };
-        let client = link.client;
+        let (client, server) = (link.client, link.server);
         if !link.server_open || link.told {
             return;
         }
@@ -188,7 +191,7 @@ impl World {
             let at = self.now.mono + Span::millis(20);
             return self.events.at(at, Event::Secured(conn));
         }
-        self.input(Input::Secured { conn, tls: TlsInfo::default() });
+        self.input(server, Input::Secured { conn, tls: TlsInfo::default() });
         if here {
             self.clients[client].on_secured();
             self.flush(client);

@@ -116,6 +116,8 @@ impl Link {
                 self.on_control(now, i, control)?;
             }
             Seen::Known(kind) if kind.is_control() => return Err(WireFault::Turn(kind.byte())),
+            #[cfg(feature = "sim")]
+            Seen::Known(Kind::Envelope | Kind::EnvelopeResult) if std::mem::take(&mut self.drops_next) => {}
             Seen::Known(kind) => {
                 let start = self.arrived.len();
                 self.arrived.extend_from_slice(frame.body);
@@ -227,6 +229,10 @@ impl Link {
         self.conns[i].enter(now, Stage::Joined, &self.limits);
         self.conns[i].dirty = true;
         let version = self.conns[i].version;
+        #[cfg(feature = "sim")]
+        {
+            self.drops_next = self.limits.drops_on_rejoin && start == Start::Resume;
+        }
         if self.stream.begin(start, theirs) {
             self.uncongest();
             let peer = self.peer.clone().expect("who joins was met");

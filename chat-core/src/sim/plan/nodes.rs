@@ -1,0 +1,195 @@
+//! The nodes of a cluster, and what goes wrong with them and between them.
+
+use super::{Draw, Plan};
+use crate::base::limits::LinkLimits;
+use crate::base::{Rng, Span};
+use crate::cluster::NodeName;
+use crate::cluster::agent;
+use crate::cluster::discovery::NodeAddr;
+use crate::cluster::handshake::{Secrets, Trust};
+use crate::cluster::wire::{Role, Versions};
+use crate::effect::Plant;
+use crate::sim::fabric::PORT;
+
+/// Something that goes wrong with the nodes or between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harm {
+    /// A process dies, or its whole machine.
+    Kill {
+        /// Whose.
+        server: usize,
+        /// Nobody is told by the network.
+        power: bool,
+    },
+    /// A process is stopped (SIGSTOP).
+    Freeze {
+        /// Whose.
+        server: usize,
+        /// For so long.
+        long: Span,
+    },
+    /// It goes on.
+    Thaw {
+        /// Whose.
+        server: usize,
+    },
+    /// The way from one node to another carries nothing.
+    Cut {
+        /// From here.
+        from: usize,
+        /// To there.
+        to: usize,
+        /// And back.
+        both: bool,
+        /// For so long.
+        long: Span,
+    },
+    /// The nodes of one side do not reach those of the other.
+    Split {
+        /// A bit for each node.
+        side: u64,
+        /// For so long.
+        long: Span,
+    },
+    /// The connections of two nodes break, and both are told.
+    Reset {
+        /// One.
+        a: usize,
+        /// The other.
+        b: usize,
+    },
+    /// Names do not resolve.
+    Deaf {
+        /// For so long.
+        long: Span,
+    },
+}
+
+/// The nodes of a run, if they are a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterPlan {
+    /// Whom each node lists; lists may differ.
+    pub listed: Vec<Vec<usize>>,
+    /// By how many milliseconds the civil clock of each is wrong.
+    pub clocks: Vec<i64>,
+    /// How often a client comes back to the node where it was, in thousandths.
+    pub sticky: u64,
+    /// Links are slow, and cut what they carry into pieces.
+    pub rough: bool,
+    /// Bytes that a link keeps for the other node at most, if they are few.
+    pub kept_bytes_max: Option<usize>,
+    /// What goes wrong, and when.
+    pub harms: Vec<(Span, Harm)>,
+}
+
+impl ClusterPlan {
+    /// What a node is told of its cluster.
+    pub(in crate::sim) fn settings(&self, server: usize, plant: Option<Plant>) -> agent::Settings {
+        let limits = LinkLimits::default();
+        let drops_on_rejoin = plant == Some(Plant::DropOnRejoin);
+        let name = |server: &usize| format!("chat@n{server}.sim");
+        let listed = self.listed[server].iter().map(name);
+        let secret = Secrets::new(b"sixteen bytes or more", None).expect("it is long enough");
+        agent::Settings {
+            name: NodeName::parse(&name(&server)).expect("a name"),
+            cluster: "sim".into(),
+            trust: Trust::Secrets(secret),
+            versions: Versions::OURS,
+            listed: listed.map(|name| NodeAddr::parse(&name).expect("an address")).collect(),
+            dns: None,
+            port: PORT,
+            peers_port: PORT,
+            role: Role::Active,
+            release: "sim".into(),
+            limits: LinkLimits {
+                receipt_bytes: 2_000,
+                resend_bytes_max: self.kept_bytes_max.unwrap_or(limits.resend_bytes_max),
+                drops_on_rejoin,
+                ..limits
+            },
+        }
+    }
+}
+
+impl Draw<'_> {
+    /// Lists of which none need be whole: each node but the first knows one that came before it, or is known by it.
+    fn lists(&mut self, nodes: usize) -> Vec<Vec<usize>> {
+        if !self.one_in(3) {
+            return vec![(0..nodes).collect(); nodes];
+        }
+        let mut lists = vec![Vec::new(); nodes];
+        for i in 1..nodes {
+            let other = self.0.below(i as u64) as usize;
+            let (a, b) = if self.one_in(2) { (i, other) } else { (other, i) };
+            lists[a].push(b);
+        }
+        lists
+    }
+
+    fn harm(&mut self, what: u64, nodes: u64) -> Harm {
+        let a = self.0.below(nodes);
+        let b = (a + 1 + self.0.below(nodes - 1)) % nodes;
+        let (a, b) = (a as usize, b as usize);
+        // Some are over before anybody notices, some last until everybody has.
+        let long = if self.one_in(2) { self.millis(50, 3_000) } else { self.millis(3_000, 20_000) };
+        match what {
+            0 => Harm::Kill { server: a, power: self.one_in(2) },
+            1 => Harm::Freeze { server: a, long },
+            2 => Harm::Cut { from: a, to: b, both: true, long },
+            3 => Harm::Cut { from: a, to: b, both: false, long },
+            4 => Harm::Split { side: self.between(1, (1 << nodes) - 2), long },
+            5 => Harm::Reset { a, b },
+            _ => Harm::Deaf { long },
+        }
+    }
+
+    fn harms(&mut self, nodes: u64, storm: Span) -> Vec<(Span, Harm)> {
+        let mut harms = Vec::new();
+        if nodes < 2 {
+            return harms;
+        }
+        for what in 0..7 {
+            for at in self.times(3, 3, storm) {
+                let harm = self.harm(what, nodes);
+                harms.push((at, harm));
+                // A link that flaps breaks again and again.
+                let flaps = if what == 5 && self.one_in(3) { self.between(1, 10) } else { 0 };
+                for i in 1..=flaps {
+                    let next = Span(at.0 + i * self.millis(50, 700).0);
+                    harms.push((next, harm));
+                }
+            }
+        }
+        harms
+    }
+}
+
+impl Plan {
+    /// The run of a cluster that this generator means.
+    pub fn draw_cluster(rng: &mut Rng) -> Plan {
+        let mut plan = Plan::draw(rng);
+        let mut d = Draw(rng);
+        let most = if d.one_in(3) { 6 } else { 3 };
+        let nodes = if d.one_in(20) { 1 } else { d.between(2, most) };
+        let calm = plan.faultless;
+        plan.workers = d.between(1, 2) as u16;
+        // Who has blocked whom is not yet known to other nodes at once.
+        plan.blocks = false;
+        let skewed = !calm && d.one_in(3);
+        let clock = |d: &mut Draw<'_>| if skewed { d.0.below(20_000) as i64 - 10_000 } else { 0 };
+        plan.cluster = Some(ClusterPlan {
+            listed: d.lists(nodes as usize),
+            clocks: (0..nodes).map(|_| clock(&mut d)).collect(),
+            sticky: [0, 500, 900][d.0.below(3) as usize],
+            rough: !calm && d.one_in(4),
+            kept_bytes_max: (!calm && d.one_in(4)).then(|| d.between(6_000, 60_000) as usize),
+            harms: if calm { Vec::new() } else { d.harms(nodes, plan.storm) },
+        });
+        plan
+    }
+
+    /// By how many milliseconds the civil clock of each node is wrong: as many as there are nodes.
+    pub(in crate::sim) fn clocks(&self) -> Vec<i64> {
+        self.cluster.as_ref().map_or_else(|| vec![0], |cluster| cluster.clocks.clone())
+    }
+}
