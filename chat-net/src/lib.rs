@@ -42,7 +42,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `tokio` (default) | workers on tokio |
+//! | `tokio` (default) | workers on tokio, beside threads without a runtime |
 //! | `async-std` | workers on async-io, for async-std and smol |
 //! | `rustls` (default) | TLS; it needs a provider of cryptography as well: |
 //! | `aws-lc-rs`, `ring` | the two providers; with both built in, [`tls::Provider`] chooses |
@@ -59,18 +59,15 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
-#[cfg(all(feature = "rustls", any(feature = "async-std", feature = "tokio")))]
+#[cfg(feature = "rustls")]
 pub mod cluster;
-#[cfg(any(feature = "async-std", feature = "tokio"))]
 pub mod net;
 pub mod proxy;
-#[cfg(any(feature = "async-std", feature = "tokio"))]
 pub mod server;
 pub mod spawn;
 pub mod store;
 #[cfg(feature = "rustls")]
 pub mod tls;
-#[cfg(any(feature = "async-std", feature = "tokio"))]
 mod worker;
 
 /// The engine; all its words are public. Whoever writes an [extension](ext) needs [`stanza`] and [`xml`] beside it.

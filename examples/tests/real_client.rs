@@ -58,6 +58,11 @@ fn on_own_threads(runtime: Runtime) {
 }
 
 #[test]
+fn on_threads() {
+    on_own_threads(Runtime::Threads);
+}
+
+#[test]
 fn on_tokio() {
     on_own_threads(Runtime::Tokio);
 }

@@ -10,14 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use chat_core::base::Now;
+use chat_core::base::{Key, Mono, Now};
 use chat_core::cluster::discovery::Peer;
 use chat_core::cluster::link::{LinkConn, LinksInput};
 
 use super::LinkTls;
 use super::conn::{Conn, Progress, Stage};
-use crate::net::{Acceptor, Connecting, Detached, Incoming, Runtime, Sleep, Socket, connect};
-use crate::worker::Clock;
+use crate::net::{Acceptor, Clock, Connecting, Detached, Incoming, Runtime, Sleep, Socket, connect};
 
 /// How long a TCP connection may take, and then TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,7 +57,7 @@ pub trait LinkMachine: Send + 'static {
     /// What is to be done next. Everything else that the machine has to tell it tells by itself.
     fn poll_request(&mut self, now: Now) -> Option<LinkRequest>;
     /// When to be called at the latest (with [`LinksInput::Timer`]).
-    fn poll_timeout(&self) -> Option<chat_core::base::Mono>;
+    fn poll_timeout(&self) -> Option<Mono>;
     /// The next connection that has something to send; each once.
     fn poll_dirty(&mut self) -> Option<LinkConn>;
     /// What it has to send.
@@ -144,8 +143,8 @@ impl LinkDriver {
         let gate = Box::new(Gate(self.accepted.clone()));
         let listeners = std::mem::take(&mut self.listeners);
         let troubled = Arc::new(AtomicBool::new(false));
-        self.acceptor = Some(Acceptor::new(listeners, gate, runtime, troubled));
-        self.sleep = Some(Sleep::new(runtime));
+        self.acceptor = Some(Acceptor::new(listeners, gate, runtime, self.clock, troubled));
+        self.sleep = Some(Sleep::new(runtime, self.clock));
     }
 
     /// New connections of others.
@@ -160,7 +159,9 @@ impl LinkDriver {
                 tracing::debug!("too many connections to the cluster's port that say nothing");
                 continue;
             }
-            match Socket::attach(Detached::Tcp(stream), runtime) {
+            let socket = Socket::attach(Detached::Tcp(stream), runtime)
+                .and_then(|socket| socket.watch(Key::from_u64(0)).map(|()| socket));
+            match socket {
                 Ok(socket) => self.add(socket, None),
                 Err(error) => tracing::warn!(%error, "the reactor refuses a connection between nodes"),
             }
@@ -347,22 +348,22 @@ impl LinkDriver {
         if self.conns.is_empty() {
             return Poll::Ready(());
         }
-        let deadline = self.next_deadline();
+        let (deadline, now) = (self.next_deadline(), self.clock.now().mono);
         let sleep = self.sleep.as_mut().expect("it was made at the first turn");
-        if deadline.is_some_and(|at| sleep.poll_until(at, cx)) {
+        if deadline.is_some_and(|at| sleep.poll_until(at, now, cx)) {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Mono> {
         let machine = self.machine.poll_timeout().filter(|_| !self.is_ending);
-        let machine = machine.map(|at| self.clock.instant(at));
         let conns = self.conns.values().filter_map(|c| match c.stage {
             Stage::Securing(by) | Stage::Closing(by) => Some(by),
             Stage::Open => None,
         });
-        conns.chain(self.dials.iter().map(|d| d.by)).chain(machine).min()
+        let dials = self.dials.iter().map(|dial| dial.by);
+        conns.chain(dials).map(|at| self.clock.mono(at)).chain(machine).min()
     }
 }
 
@@ -401,9 +402,9 @@ impl Future for LinkDriver {
         }
         // New dials and new connections are to be polled once before anything is waited for.
         let asked = this.obey(runtime, cx);
-        let deadline = this.next_deadline();
+        let (deadline, now) = (this.next_deadline(), this.clock.now().mono);
         let sleep = this.sleep.as_mut().expect("it was made at the first turn");
-        let due = deadline.is_some_and(|at| sleep.poll_until(at, cx));
+        let due = deadline.is_some_and(|at| sleep.poll_until(at, now, cx));
         if more || asked || due {
             runtime.yield_now(cx);
         }

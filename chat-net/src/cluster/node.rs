@@ -16,8 +16,7 @@ use chat_core::cluster::{Identity, NodeName};
 
 use super::machine::Machine;
 use super::{LinkDriver, LinkTls, Resolved, Resolver};
-use crate::net::{Runtime, block_on};
-use crate::worker::Clock;
+use crate::net::{Clock, Runtime, block_on};
 
 /// Bytes of frames that wait to be handed to the agent; beyond it senders are told to wait.
 const FRAMES_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -222,7 +221,7 @@ impl Cluster {
         let resolver = self.resolver.unwrap_or_else(Resolver::built_in);
         let machine = Machine::new(agent, resolver, shared.clone(), Box::new(events));
         let driver = LinkDriver::with_clock(Box::new(machine), self.tls, self.listeners, clock);
-        runtime.run_on_thread("chat-cluster".into(), driver)?;
+        runtime.run_on_thread("chat-cluster".into(), driver, |_| {})?;
         Ok(ClusterHandle { shared })
     }
 }

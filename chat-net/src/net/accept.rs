@@ -3,20 +3,23 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+
+use chat_core::base::{Key, Mono, Span};
 
 use super::listen::prepare;
-use super::{Runtime, Sleep};
+use super::poller::Watch;
+use super::{Clock, Runtime, Sleep};
 
 /// Connections taken from one listener before the next one has its turn.
 const BATCH: usize = 64;
 /// How long nothing is accepted after the system had no descriptor or memory for it. The connections wait in the
 /// backlog meanwhile.
-const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Span = Span::millis(250);
 
 /// Where accepted connections go.
 pub(crate) trait Incoming: Send + 'static {
@@ -33,12 +36,14 @@ pub(crate) struct Acceptor {
     incoming: Box<dyn Incoming>,
     runtime: Runtime,
     pause: Sleep,
-    paused_until: Option<Instant>,
+    clock: Clock,
+    paused_until: Option<Mono>,
     /// Tells of trouble in accepting, for the health check and the tests.
     troubled: Arc<AtomicBool>,
 }
 
 enum Listening {
+    Threads(TcpListener),
     /// Not registered with a reactor yet.
     New(TcpListener),
     #[cfg(feature = "tokio")]
@@ -54,13 +59,15 @@ impl Acceptor {
         listeners: Vec<TcpListener>,
         incoming: Box<dyn Incoming>,
         runtime: Runtime,
+        clock: Clock,
         troubled: Arc<AtomicBool>,
     ) -> Acceptor {
         Acceptor {
             listeners: listeners.into_iter().map(Listening::New).collect(),
             incoming,
             runtime,
-            pause: Sleep::new(runtime),
+            pause: Sleep::new(runtime, clock),
+            clock,
             paused_until: None,
             troubled,
         }
@@ -87,7 +94,7 @@ impl Acceptor {
                         if !self.troubled.swap(true, Ordering::Relaxed) {
                             tracing::error!(%error, "cannot accept connections; trying again soon");
                         }
-                        self.paused_until = Some(Instant::now() + PAUSE);
+                        self.paused_until = Some(self.clock.now().mono + PAUSE);
                         return false;
                     }
                 }
@@ -116,7 +123,7 @@ impl Future for Acceptor {
         }
         loop {
             if let Some(until) = this.paused_until {
-                if !this.pause.poll_until(until, cx) {
+                if !this.pause.poll_until(until, this.clock.now().mono, cx) {
                     return Poll::Pending;
                 }
                 this.paused_until = None;
@@ -149,6 +156,10 @@ impl Listening {
             }
         }
         let accepted = match self {
+            Listening::Threads(listener) => match listener.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                result => result,
+            },
             #[cfg(feature = "tokio")]
             Listening::Tokio(listener) => match std::task::ready!(listener.poll_accept(cx)) {
                 Ok((stream, peer)) => stream.into_std().map(|stream| (stream, peer)),
@@ -175,6 +186,10 @@ impl Listening {
 
 fn attach(listener: TcpListener, runtime: Runtime) -> io::Result<Listening> {
     match runtime {
+        Runtime::Threads => {
+            Watch::current().add(listener.as_raw_fd(), Key::from_u64(0))?;
+            Ok(Listening::Threads(listener))
+        }
         #[cfg(feature = "tokio")]
         Runtime::Tokio => tokio::net::TcpListener::from_std(listener).map(Listening::Tokio),
         #[cfg(feature = "async-std")]

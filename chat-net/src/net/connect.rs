@@ -3,10 +3,13 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 
 use super::listen::set_stream_options;
-use super::{Runtime, Socket};
+use chat_core::base::Key;
+
+use super::{Detached, Runtime, Socket};
 
 /// A connection that is being made. Dropping it gives up.
 pub(crate) type Connecting = Pin<Box<dyn Future<Output = io::Result<Socket>> + Send>>;
@@ -14,6 +17,14 @@ pub(crate) type Connecting = Pin<Box<dyn Future<Output = io::Result<Socket>> + S
 /// Connects to an address. There is no timeout: the caller drops what takes too long.
 pub(crate) fn connect(address: SocketAddr, runtime: Runtime) -> Connecting {
     match runtime {
+        Runtime::Threads => Box::pin(async move {
+            let stream = std::net::TcpStream::from(OwnedFd::from(mio::net::TcpStream::connect(address)?));
+            set_stream_options(&socket2::SockRef::from(&stream))?;
+            let socket = Socket::attach(Detached::Tcp(stream), runtime)?;
+            socket.watch(Key::from_u64(0))?;
+            std::future::poll_fn(|_| socket.poll_connected()).await?;
+            Ok(socket)
+        }),
         #[cfg(feature = "tokio")]
         Runtime::Tokio => Box::pin(async move {
             let stream = tokio::net::TcpStream::connect(address).await?;

@@ -1,15 +1,23 @@
-//! Which runtime the workers run on.
+//! Which runtime the workers run on, if any.
 
 use std::future::Future;
 use std::io;
+use std::marker::PhantomData;
+use std::sync::Arc;
 use std::task::Context;
 use std::thread;
 
+use chat_core::base::Key;
+
+use super::poller::{Poller, Watch};
 use crate::spawn::Spawner;
 
 /// A runtime of this build. A server has one for all its workers; two servers in one process may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Runtime {
+    /// None: each thread waits for its own sockets (epoll, kqueue). The cheapest for threads of the server's own, and not
+    /// for tasks of anybody else's.
+    Threads,
     /// tokio (feature `tokio`): a reactor for each worker, so it scales with the cores.
     #[cfg(feature = "tokio")]
     Tokio,
@@ -21,6 +29,7 @@ pub enum Runtime {
 /// Where a future's sockets and timers are watched.
 #[derive(Clone)]
 pub(crate) enum Reactor {
+    Threads(Arc<Watch>),
     #[cfg(feature = "tokio")]
     Tokio(tokio::runtime::Handle),
     /// There is one for the whole process.
@@ -32,41 +41,50 @@ impl Reactor {
     /// As long as the guard lives, what this thread registers goes here.
     pub(crate) fn enter(&self) -> Inside<'_> {
         match self {
+            Reactor::Threads(watch) => Inside::Threads(watch.clone().enter(), PhantomData),
             #[cfg(feature = "tokio")]
-            Reactor::Tokio(handle) => Inside { _guard: Some(handle.enter()) },
+            Reactor::Tokio(handle) => Inside::Tokio { _guard: handle.enter() },
             #[cfg(feature = "async-std")]
-            Reactor::Global => Inside::default(),
+            Reactor::Global => Inside::Global,
         }
     }
 }
 
 /// See [`Reactor::enter`].
-#[derive(Default)]
-pub(crate) struct Inside<'a> {
+pub(crate) enum Inside<'a> {
+    /// With what was there before. It belongs to its thread.
+    Threads(Option<Arc<Watch>>, PhantomData<&'a *const ()>),
     #[cfg(feature = "tokio")]
-    _guard: Option<tokio::runtime::EnterGuard<'a>>,
-    #[cfg(not(feature = "tokio"))]
-    _guard: std::marker::PhantomData<&'a ()>,
+    Tokio { _guard: tokio::runtime::EnterGuard<'a> },
+    #[cfg(feature = "async-std")]
+    Global,
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        if let Inside::Threads(before, _) = self {
+            Watch::leave(before.take());
+        }
+    }
 }
 
 impl Runtime {
     /// Every runtime of this build.
     pub const ALL: &'static [Runtime] = &[
+        Runtime::Threads,
         #[cfg(feature = "tokio")]
         Runtime::Tokio,
         #[cfg(feature = "async-std")]
         Runtime::AsyncStd,
     ];
 
-    /// The runtime of this build; tokio where both are there.
-    #[must_use]
-    pub fn built_in() -> Runtime {
-        Runtime::ALL[0]
-    }
-
-    /// The runtime that the caller runs on: tokio if this is called from inside it, else the other one, if built in.
+    /// The runtime that the caller runs on: tokio if this is called from inside it, else async-std, if built in. `None`: none
+    /// that this build knows.
     #[must_use]
     pub fn current() -> Option<Runtime> {
+        if Watch::is_here() {
+            return Some(Runtime::Threads);
+        }
         #[cfg(feature = "tokio")]
         if tokio::runtime::Handle::try_current().is_ok() {
             return Some(Runtime::Tokio);
@@ -80,6 +98,7 @@ impl Runtime {
     /// That of the task that is polled just now.
     pub(crate) fn reactor(self) -> Reactor {
         match self {
+            Runtime::Threads => Reactor::Threads(Watch::current()),
             #[cfg(feature = "tokio")]
             Runtime::Tokio => Reactor::Tokio(tokio::runtime::Handle::current()),
             #[cfg(feature = "async-std")]
@@ -87,7 +106,9 @@ impl Runtime {
         }
     }
 
-    /// Starts a thread of this name that runs `future` to its end.
+    /// Starts a thread of this name that runs `future` to its end. Sockets that were attached under a key
+    /// ([`Socket::watch`](super::Socket::watch)) wake nobody on a thread without a runtime: `ready` is told the keys of those
+    /// that are ready, and then the future is polled.
     ///
     /// # Errors
     /// The system has no thread, or no descriptor for the reactor.
@@ -95,9 +116,14 @@ impl Runtime {
         self,
         name: String,
         future: impl Future<Output = ()> + Send + 'static,
+        ready: impl FnMut(&[Key]) + Send + 'static,
     ) -> io::Result<thread::JoinHandle<()>> {
         let builder = thread::Builder::new().name(name);
         match self {
+            Runtime::Threads => {
+                let poller = Poller::new()?;
+                builder.spawn(move || poller.run(future, ready))
+            }
             #[cfg(feature = "tokio")]
             Runtime::Tokio => {
                 // After each turn the reactor is asked. The worker is a task rather than the future that the runtime
@@ -117,6 +143,7 @@ impl Runtime {
     /// Runs `future` on the caller's runtime, which must be this one (see [`Runtime::current`]).
     pub(crate) fn spawn_here(self, future: impl Future<Output = ()> + Send + 'static) {
         match self {
+            Runtime::Threads => unreachable!("it has no tasks, and nobody else's code runs on it"),
             #[cfg(feature = "tokio")]
             Runtime::Tokio => drop(tokio::spawn(tokio::task::unconstrained(future))),
             #[cfg(feature = "async-std")]
@@ -127,6 +154,7 @@ impl Runtime {
     /// Hands futures to the caller's runtime, which must be this one.
     pub(crate) fn spawner_here(self) -> Spawner {
         match self {
+            Runtime::Threads => unreachable!("it has no tasks, and nobody else's code runs on it"),
             #[cfg(feature = "tokio")]
             Runtime::Tokio => Spawner::current(),
             #[cfg(feature = "async-std")]
@@ -142,6 +170,7 @@ impl Runtime {
             Runtime::Tokio => {
                 let _ = std::pin::pin!(tokio::task::yield_now()).poll(cx);
             }
+            Runtime::Threads => cx.waker().wake_by_ref(),
             #[cfg(feature = "async-std")]
             Runtime::AsyncStd => cx.waker().wake_by_ref(),
         }

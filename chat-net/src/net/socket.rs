@@ -2,12 +2,24 @@
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpStream};
-use std::task::{Context, Poll, ready};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+#[cfg(any(feature = "tokio", feature = "async-std"))]
+use std::task::ready;
 
+use chat_core::base::Key;
+
+use super::poller::Watch;
 use super::{MemoryEnd, Runtime};
 
 /// A connection as a worker sees it: it is read and written when it is ready, else it wakes.
 pub(crate) enum Socket {
+    /// It tells its key instead of waking ([`Socket::watch`]).
+    Threads {
+        stream: TcpStream,
+        watch: Arc<Watch>,
+    },
     #[cfg(feature = "tokio")]
     Tokio(tokio::net::TcpStream),
     #[cfg(feature = "async-std")]
@@ -30,6 +42,9 @@ impl Socket {
     pub(crate) fn attach(from: Detached, runtime: Runtime) -> io::Result<Socket> {
         match (from, runtime) {
             (Detached::Memory(end), _) => Ok(Socket::Memory(end)),
+            (Detached::Tcp(stream), Runtime::Threads) => {
+                Ok(Socket::Threads { stream, watch: Watch::current() })
+            }
             #[cfg(feature = "tokio")]
             (Detached::Tcp(stream), Runtime::Tokio) => {
                 tokio::net::TcpStream::from_std(stream).map(Socket::Tokio)
@@ -41,12 +56,33 @@ impl Socket {
         }
     }
 
+    /// From now on it tells when there is something to read, or room to write where there was none: under this key, if it
+    /// wakes nobody. To be called once, before it is read or written.
+    ///
+    /// # Errors
+    /// The system refuses: out of memory or of watches.
+    pub(crate) fn watch(&self, key: Key) -> io::Result<()> {
+        match self {
+            Socket::Threads { stream, watch } => watch.add(stream.as_raw_fd(), key),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it wakes, rather than telling its key.
+    pub(crate) fn wakes(&self) -> bool {
+        !matches!(self, Socket::Threads { .. })
+    }
+
     /// Leaves the reactor.
     ///
     /// # Errors
     /// The reactor cannot let go of it; the connection is lost.
     pub(crate) fn detach(self) -> io::Result<Detached> {
         match self {
+            Socket::Threads { stream, watch } => {
+                watch.remove(stream.as_raw_fd())?;
+                Ok(Detached::Tcp(stream))
+            }
             #[cfg(feature = "tokio")]
             Socket::Tokio(stream) => stream.into_std().map(Detached::Tcp),
             #[cfg(feature = "async-std")]
@@ -59,6 +95,7 @@ impl Socket {
     /// called when that changes.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
+            Socket::Threads { stream, .. } => or_pending(io::Read::read(stream, buffer)),
             #[cfg(feature = "tokio")]
             Socket::Tokio(stream) => {
                 // This way a partial read clears the readiness, and the next poll costs no system call.
@@ -83,6 +120,8 @@ impl Socket {
     /// more now, in which case nothing was asked.
     pub(crate) fn more(&mut self, cx: &mut Context<'_>) -> bool {
         match self {
+            // What comes after that read is told anew.
+            Socket::Threads { .. } => false,
             #[cfg(feature = "tokio")]
             Socket::Tokio(stream) => stream.poll_read_ready(cx).is_ready(),
             #[cfg(feature = "async-std")]
@@ -101,6 +140,10 @@ impl Socket {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self {
+            Socket::Threads { stream, .. } => or_pending(match slices {
+                [one] => io::Write::write(stream, one),
+                many => io::Write::write_vectored(stream, many),
+            }),
             #[cfg(feature = "tokio")]
             Socket::Tokio(stream) => {
                 let stream = std::pin::Pin::new(stream);
@@ -127,9 +170,21 @@ impl Socket {
         }
     }
 
+    /// Whether a connection that was begun is there, on a thread without a runtime.
+    #[cfg(feature = "rustls")]
+    pub(super) fn poll_connected(&self) -> Poll<io::Result<()>> {
+        let Socket::Threads { stream, .. } = self else { return Poll::Ready(Ok(())) };
+        match (stream.take_error(), stream.peer_addr()) {
+            (Ok(Some(error)) | Err(error), _) => Poll::Ready(Err(error)),
+            (Ok(None), Err(error)) if error.kind() == io::ErrorKind::NotConnected => Poll::Pending,
+            (Ok(None), peer) => Poll::Ready(peer.map(drop)),
+        }
+    }
+
     /// Tells the peer that nothing more comes. What was written before still arrives.
     pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
         match self {
+            Socket::Threads { stream, .. } => stream.shutdown(Shutdown::Write),
             #[cfg(feature = "tokio")]
             Socket::Tokio(stream) => socket2::SockRef::from(&*stream).shutdown(Shutdown::Write),
             #[cfg(feature = "async-std")]
@@ -139,5 +194,13 @@ impl Socket {
                 Ok(())
             }
         }
+    }
+}
+
+/// What a non-blocking call says.
+fn or_pending(result: io::Result<usize>) -> Poll<io::Result<usize>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
     }
 }

@@ -304,7 +304,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Which runtime [`start`](ServerBuilder::start) uses on its own threads, in a build with both.
+    /// Which runtime [`start`](ServerBuilder::start) uses on its own threads: none ([`Runtime::Threads`]) unless set.
     #[must_use]
     pub fn runtime(mut self, runtime: Runtime) -> Self {
         self.runtime = Some(runtime);
@@ -326,7 +326,7 @@ impl ServerBuilder {
     /// Anything wrong with the settings, addresses that cannot be listened on, no threads to be had. Nothing runs
     /// then.
     pub fn start(self) -> Result<ServerHandle, StartError> {
-        let runtime = self.runtime.unwrap_or_else(Runtime::built_in);
+        let runtime = self.runtime.unwrap_or(Runtime::Threads);
         super::start::start(self, runtime, true)
     }
 

@@ -18,11 +18,11 @@ use super::handle::Inner;
 use super::mechanisms;
 use super::{EventHub, Life, Member, ServerBuilder, ServerHandle, StartError};
 use crate::auth::{Authenticator, KeyPool, NewAccountError, StoreAuthenticator, create_account};
-use crate::net::{Acceptor, Detached, Incoming, Runtime, bind};
+use crate::net::{Acceptor, Clock, Detached, Incoming, Runtime, bind};
 use crate::proxy::TrustedProxies;
 use crate::spawn::Spawner;
 use crate::store::{Accounts, Memory, Store};
-use crate::worker::{Clock, Counters, Inbox, Letter, Seat, Seated, Shared, Worker};
+use crate::worker::{Counters, Inbox, Letter, Seat, Seated, Shared, Worker};
 
 pub(super) fn start(
     mut builder: ServerBuilder,
@@ -88,7 +88,8 @@ pub(super) fn start(
         next: 0,
         _member: life.join(),
     };
-    let acceptor = Acceptor::new(listeners, Box::new(gate), runtime, troubled.clone());
+    let acceptor = Acceptor::new(listeners, Box::new(gate), runtime, shared.clock, troubled.clone());
+    let inboxes = shared.inboxes.clone();
     let handle =
         ServerHandle::new(Inner { shared, life: life.clone(), addresses, troubled, pings: Mutex::default() });
     if !own_threads {
@@ -99,11 +100,13 @@ pub(super) fn start(
         return Ok(handle);
     }
     for (id, worker) in workers.into_iter().enumerate() {
-        let thread = runtime.run_on_thread(format!("chat-worker-{id}"), worker);
+        let inbox = inboxes[id].clone();
+        let thread = runtime
+            .run_on_thread(format!("chat-worker-{id}"), worker, move |ready| inbox.ready_here(ready));
         // Those that run already end, as the handle asks them to.
         life.keep(thread.map_err(|error| abandon(&handle, error))?);
     }
-    let thread = runtime.run_on_thread("chat-accept".into(), acceptor);
+    let thread = runtime.run_on_thread("chat-accept".into(), acceptor, |_| {});
     life.keep(thread.map_err(|error| abandon(&handle, error))?);
     Ok(handle)
 }

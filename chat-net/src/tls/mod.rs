@@ -14,7 +14,6 @@
 //! Follows RFC 8446, RFC 5246, RFC 9266 (tls-exporter), RFC 6066 §3 (server names), RFC 6120 §13.7.1.4 (XMPP
 //! addresses in certificates), XEP-0368 (direct TLS).
 
-#[cfg(any(feature = "async-std", feature = "tokio"))]
 mod any_name;
 mod authorities;
 mod certificate;
@@ -27,7 +26,6 @@ mod pipe;
 mod record;
 mod self_signed;
 
-#[cfg(any(feature = "async-std", feature = "tokio"))]
 pub(crate) use any_name::AnyName;
 pub(crate) use certificate::names as certificate_names;
 pub use config::{Provider, Tls, TlsConfig, TlsPurpose};

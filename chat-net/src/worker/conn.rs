@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::Waker;
 
 use chat_core::session::{HandOver, Listener};
 
@@ -61,6 +62,11 @@ pub(crate) struct Parcel {
 }
 
 impl Conn {
+    /// What the socket is to wake; `None` if it tells its key instead.
+    pub(super) fn waker(&self) -> Option<Waker> {
+        self.socket.wakes().then(|| Waker::from(self.wakeup.clone()))
+    }
+
     pub(super) fn new(
         socket: Socket,
         wakeup: Arc<Wakeup>,

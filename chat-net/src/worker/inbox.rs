@@ -118,6 +118,11 @@ impl Inbox {
         }
     }
 
+    /// These connections are ready. The worker's own thread says so, which polls it next.
+    pub(crate) fn ready_here(&self, keys: &[Key]) {
+        self.state().ready.extend_from_slice(keys);
+    }
+
     /// Takes everything: ready connections are appended to `ready`, letters to `letters`. Leaves the batches of mail in
     /// `read`, for whoever sends the next.
     pub(super) fn take(

@@ -1,5 +1,6 @@
 //! What a worker does with its letters.
 
+use std::io;
 use std::sync::Arc;
 
 use chat_core::base::{ConnId, Key, Now, RequestId};
@@ -26,6 +27,11 @@ impl StoreSink for Sink {
 
 pub(super) fn sink(inbox: &Arc<Inbox>, run: u64) -> Arc<dyn StoreSink> {
     Arc::new(Sink { inbox: inbox.clone(), run })
+}
+
+fn refused(error: &io::Error) -> Option<Key> {
+    tracing::error!(%error, "the reactor refuses a connection");
+    None
 }
 
 impl Worker {
@@ -107,13 +113,14 @@ impl Worker {
             Ok(socket) => {
                 let inbox = self.inbox.clone();
                 let key = self.conns.insert_with(|key| make(socket, Wakeup::new(inbox, key, true)));
+                if let Some(Err(error)) = self.conns.get(key).map(|conn| conn.socket.watch(key)) {
+                    self.conns.remove(key);
+                    return refused(&error);
+                }
                 self.list.push_back(key);
                 Some(key)
             }
-            Err(error) => {
-                tracing::error!(%error, "the reactor refuses a connection");
-                None
-            }
+            Err(error) => refused(&error),
         }
     }
 

@@ -13,7 +13,6 @@
 //! (`server/`).
 //! Follows docs/ARCHITECTURE.md.
 
-mod clock;
 mod congestion;
 mod conn;
 mod effects;
@@ -36,7 +35,6 @@ use chat_core::base::{Key, Mono, Now, Slots, Span, WorkerId};
 use chat_core::effect::Batch;
 use chat_core::engine::{Command, Engine, Input};
 
-pub(crate) use clock::Clock;
 use congestion::Congestion;
 use conn::{Conn, Phase};
 pub(crate) use inbox::{Inbox, Letter};
@@ -105,6 +103,8 @@ pub(crate) struct Worker {
     sleep: Sleep,
     /// Where its sockets and its deadline belong; known since its own future was first polled.
     reactor: Option<Reactor>,
+    /// When its last turn began.
+    last: Mono,
     /// Shutdown was asked for: at this time it ends, ready or not.
     stop_at: Option<Mono>,
     /// Tells the server when this worker's engine has stopped, and when the worker is gone.
@@ -125,7 +125,7 @@ impl Worker {
     pub(crate) fn new(id: WorkerId, shared: Arc<Shared>, member: Member) -> Worker {
         let inbox = shared.inboxes[usize::from(id.0)].clone();
         let engine = shared.engine(id);
-        let sleep = Sleep::new(shared.runtime);
+        let sleep = Sleep::new(shared.runtime, shared.clock);
         let end = WorkerEnd::new(shared.clone(), id, member);
         Worker {
             id,
@@ -149,6 +149,7 @@ impl Worker {
             ciphertext: Vec::new(),
             sleep,
             reactor: None,
+            last: Mono::default(),
             stop_at: None,
             end,
             shared,
@@ -161,10 +162,11 @@ impl Worker {
             self.reactor = Some(self.shared.runtime.reactor());
         }
         for _ in 0..TURNS_PER_POLL {
-            let next = self.guarded_turn(cx);
+            let now = self.shared.clock.now();
+            let next = self.guarded_turn(now, cx);
             self.shared.counters[usize::from(self.id.0)].turns.fetch_add(1, Ordering::Relaxed);
             while let Some((worker, sleeper)) = self.asleep.pop() {
-                self.shared.seats[usize::from(worker.0)].turn_for(sleeper);
+                self.shared.seats[usize::from(worker.0)].turn_for(now, sleeper);
             }
             match next {
                 Next::Wait if self.inbox.sleep(cx.waker()) => return Next::Wait,
@@ -177,11 +179,12 @@ impl Worker {
         Next::Again
     }
 
-    /// One turn, by another worker. Returns whether this one sleeps again; else its own future is to be woken.
-    fn turn_as_guest(&mut self, cx: &mut Context<'_>) -> bool {
+    /// One turn, by another worker, whose turn began at `now`. Returns whether this one sleeps again; else its own future is to be
+    /// woken.
+    fn turn_as_guest(&mut self, now: Now, cx: &mut Context<'_>) -> bool {
         let reactor = self.reactor.clone();
         let _inside = reactor.as_ref().map(Reactor::enter);
-        let next = self.guarded_turn(cx);
+        let next = self.guarded_turn(now, cx);
         // Who gives a turn does not give one within it: that might have no end.
         self.asleep.drain(..).for_each(|(_, sleeper)| sleeper.wake());
         self.shared.counters[usize::from(self.id.0)].guest_turns.fetch_add(1, Ordering::Relaxed);
@@ -189,8 +192,11 @@ impl Worker {
     }
 
     /// A turn, of which no panic gets out.
-    fn guarded_turn(&mut self, cx: &mut Context<'_>) -> Next {
-        match catch_unwind(AssertUnwindSafe(|| self.turn(cx))) {
+    fn guarded_turn(&mut self, now: Now, cx: &mut Context<'_>) -> Next {
+        // A guest's turn may have begun before the last one here.
+        let now = Now { mono: now.mono.max(self.last), ..now };
+        self.last = now.mono;
+        match catch_unwind(AssertUnwindSafe(|| self.turn(now, cx))) {
             Ok(next) => {
                 self.panics = 0;
                 next
@@ -207,8 +213,7 @@ impl Worker {
         }
     }
 
-    fn turn(&mut self, cx: &mut Context<'_>) -> Next {
-        let now = self.shared.clock.now();
+    fn turn(&mut self, now: Now, cx: &mut Context<'_>) -> Next {
         self.inbox.take(&mut self.list, &mut self.letters, &mut self.read_batches);
         // More than are ever needed again were a burst.
         self.read_batches.clear();
@@ -230,7 +235,7 @@ impl Worker {
             return Next::Again;
         }
         match self.deadline(self.congestion_pause(now, congestion)) {
-            Some(deadline) if self.sleep.poll_until(self.shared.clock.instant(deadline), cx) => Next::Again,
+            Some(deadline) if self.sleep.poll_until(deadline, now.mono, cx) => Next::Again,
             _ => Next::Wait,
         }
     }

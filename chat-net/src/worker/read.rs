@@ -159,8 +159,8 @@ impl Worker {
 
 /// Reads once, and says whether there may be more. If not, the connection wakes when there is.
 fn read_once(conn: &mut Conn, scratch: &mut [u8]) -> (Got, bool) {
-    let waker = Waker::from(conn.wakeup.clone());
-    let mut cx = Context::from_waker(&waker);
+    let waker = conn.waker();
+    let mut cx = Context::from_waker(waker.as_ref().unwrap_or(Waker::noop()));
     match conn.socket.poll_read(&mut cx, scratch) {
         Poll::Pending => (Got::Nothing, false),
         Poll::Ready(Ok(0)) => (Got::End, false),

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 
-use chat_core::base::WorkerId;
+use chat_core::base::{Now, WorkerId};
 
 use super::{Next, Shared, Worker};
 
@@ -44,11 +44,11 @@ impl Seat {
         })
     }
 
-    /// Gives the worker the turn that `sleeper`, its own future, was to be woken for.
-    pub(super) fn turn_for(&self, sleeper: Waker) {
+    /// Gives the worker the turn that `sleeper`, its own future, was to be woken for, `now` being when the giver's began.
+    pub(super) fn turn_for(&self, now: Now, sleeper: Waker) {
         let Some(mut guard) = self.try_lock() else { return sleeper.wake() };
         let Some(worker) = guard.as_mut() else { return };
-        let rests = worker.inbox.is_light() && worker.turn_as_guest(&mut Context::from_waker(&sleeper));
+        let rests = worker.inbox.is_light() && worker.turn_as_guest(now, &mut Context::from_waker(&sleeper));
         drop(guard);
         if self.missed.swap(false, Ordering::SeqCst) || !rests {
             sleeper.wake();

@@ -11,12 +11,11 @@ use chat_core::ext::Extension;
 use chat_core::sasl::Mechanism;
 use chat_core::xep;
 
-use super::clock::Clock;
 use super::inbox::{Inbox, Letter};
 use super::seat::Seat;
 use super::secure::Tls;
 use crate::auth::Authenticator;
-use crate::net::Runtime;
+use crate::net::{Clock, Runtime};
 use crate::server::{EventHub, Member};
 use crate::store::Store;
 

@@ -147,6 +147,9 @@ fn write_plain(conn: &mut Conn, slices: &[&[u8]]) -> Result<usize, Put> {
     if slices.is_empty() {
         return Ok(0);
     }
+    if let [one] = slices {
+        return write_once(conn, &[IoSlice::new(one)]);
+    }
     let mut pieces = [IoSlice::new(&[]); SLICES];
     for (piece, slice) in pieces.iter_mut().zip(slices) {
         *piece = IoSlice::new(slice);
@@ -194,8 +197,8 @@ fn write_tail(conn: &mut Conn) -> Put {
 
 /// One write of at least one byte.
 fn write_once(conn: &mut Conn, pieces: &[IoSlice<'_>]) -> Result<usize, Put> {
-    let waker = Waker::from(conn.wakeup.clone());
-    let mut cx = Context::from_waker(&waker);
+    let waker = conn.waker();
+    let mut cx = Context::from_waker(waker.as_ref().unwrap_or(Waker::noop()));
     loop {
         match conn.socket.poll_write(&mut cx, pieces) {
             Poll::Pending => return Err(Put::Blocked),

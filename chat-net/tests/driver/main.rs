@@ -2,6 +2,7 @@
 
 #[cfg(feature = "async-std")]
 mod on_async_std;
+mod on_threads;
 #[cfg(feature = "tokio")]
 mod on_tokio;
 

@@ -1,7 +1,8 @@
-//! The resolver of the system, through the runtime.
+//! The resolver of the system, through the runtime or on a thread of its own.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::thread;
 use std::time::Duration;
 
 use chat_core::cluster::discovery::{Query, ResolveError};
@@ -22,17 +23,30 @@ impl Resolve for System {
             return then(Err(ResolveError::Failed));
         };
         let Some(runtime) = Runtime::current() else { return then(Err(ResolveError::Failed)) };
-        runtime.spawn_here(async move {
-            // The system does not tell a name that is not there from a server that is not.
-            let failed = |_| ResolveError::Failed;
-            let ips = lookup(runtime, &host).await;
-            then(ips.map(|ips| Resolved::Addresses { ips, ttl: TTL }).map_err(failed));
-        });
+        if runtime == Runtime::Threads {
+            // The system's own call blocks.
+            let asked = move || answer(addresses(&host), then);
+            if let Err(error) = thread::Builder::new().name("chat-resolve".into()).spawn(asked) {
+                tracing::warn!(%error, "no thread to ask the system for a name; trying again soon");
+            }
+            return;
+        }
+        runtime.spawn_here(async move { answer(lookup(runtime, &host).await, then) });
     }
+}
+
+fn answer(ips: io::Result<Vec<IpAddr>>, then: Then) {
+    // The system does not tell a name that is not there from a server that is not.
+    then(ips.map(|ips| Resolved::Addresses { ips, ttl: TTL }).map_err(|_| ResolveError::Failed));
+}
+
+fn addresses(host: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
 async fn lookup(runtime: Runtime, host: &str) -> io::Result<Vec<IpAddr>> {
     match runtime {
+        Runtime::Threads => addresses(host),
         #[cfg(feature = "tokio")]
         Runtime::Tokio => {
             let all = tokio::net::lookup_host((host, 0)).await?;
@@ -40,8 +54,7 @@ async fn lookup(runtime: Runtime, host: &str) -> io::Result<Vec<IpAddr>> {
         }
         #[cfg(feature = "async-std")]
         Runtime::AsyncStd => {
-            use async_std::net::ToSocketAddrs as _;
-            let all = (host, 0).to_socket_addrs().await?;
+            let all = async_std::net::ToSocketAddrs::to_socket_addrs(&(host, 0)).await?;
             Ok(all.map(|address: SocketAddr| address.ip()).collect())
         }
     }

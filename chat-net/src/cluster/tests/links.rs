@@ -275,7 +275,7 @@ fn a_wrong_secret_is_a_clear_error_on_both_sides() {
 #[test]
 fn who_stands_between_two_nodes_with_tls_of_his_own_gets_nowhere() {
     // Two TLS connections, one to each node; what they say is passed on word for word.
-    let runtime = Runtime::built_in();
+    let runtime = Runtime::Threads;
     let a = Node::with_secret(1, runtime, SECRET);
     let b = Node::with_secret(2, runtime, SECRET);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -345,7 +345,7 @@ impl Authority {
 #[test]
 fn certificates_of_the_clusters_authority_will_do() {
     let (ours, other) = (Authority::new(), Authority::new());
-    let node = |i, tls| Node::start(i, Runtime::built_in(), Trust::Certificates, tls);
+    let node = |i, tls| Node::start(i, Runtime::Threads, Trust::Certificates, tls);
     let (a, b) = (node(1, ours.tls("node-1")), node(2, ours.tls("node-2")));
     a.want(&b, b.address);
     a.wait_told("Up");

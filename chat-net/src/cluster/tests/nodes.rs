@@ -183,7 +183,7 @@ fn three_nodes_find_each_other_and_know_within_three_seconds_who_is_gone() {
 
 #[test]
 fn what_the_operator_changes_reaches_all() {
-    let runtime = Runtime::built_in();
+    let runtime = Runtime::Threads;
     let (first, first_address) = listener();
     let a = Node::start("chat@node-1", &[], first, runtime, SECRET);
     let b = Node::start("chat@node-2", &[], listener().0, runtime, SECRET);
@@ -198,7 +198,7 @@ fn what_the_operator_changes_reaches_all() {
 
 #[test]
 fn of_two_nodes_with_one_name_the_later_stops_and_says_why() {
-    let runtime = Runtime::built_in();
+    let runtime = Runtime::Threads;
     let (first, address) = listener();
     let listed = [format!("chat@node-1:{}", address.port())];
     let a = Node::start("chat@node-1", &[], first, runtime, SECRET);
@@ -213,7 +213,7 @@ fn of_two_nodes_with_one_name_the_later_stops_and_says_why() {
 
 #[test]
 fn nodes_of_different_secrets_stay_apart() {
-    let runtime = Runtime::built_in();
+    let runtime = Runtime::Threads;
     let (first, address) = listener();
     let listed = [format!("chat@node-1:{}", address.port())];
     let a = Node::start("chat@node-1", &[], first, runtime, SECRET);

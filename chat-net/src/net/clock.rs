@@ -16,12 +16,17 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Now {
-        let mono = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let mono = self.mono(Instant::now());
         let utc = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
             Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
         };
-        Now { mono: Mono(mono), utc: Utc(utc) }
+        Now { mono, utc: Utc(utc) }
+    }
+
+    /// An instant as the engine measures time.
+    pub(crate) fn mono(&self, at: Instant) -> Mono {
+        Mono(u64::try_from(at.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// The instant of a deadline. One that the system's clock cannot express lies a year ahead: waking early is
