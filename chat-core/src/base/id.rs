@@ -1,6 +1,5 @@
 //! The names of things. All are small, copied freely, ordered, and mean nothing outside their owner.
 
-use super::rng::Rng;
 use super::slots::Key;
 use std::fmt;
 
@@ -28,13 +27,6 @@ pub struct NodeId(pub u16);
 /// the first 32 bits, `m1a2b3c4d`; `Display` shows all 128.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MsgId(pub u128);
-
-impl MsgId {
-    /// A fresh id, for a message that its sender cannot repeat.
-    pub fn random(rng: &mut Rng) -> Self {
-        MsgId(rng.next_u128())
-    }
-}
 
 impl fmt::Debug for ConnId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,7 +75,5 @@ mod tests {
         assert_eq!(format!("{:?} {:?}", WorkerId(3), NodeId(2)), "w3 n2");
         let id = MsgId(0x1a2b_3c4d << 96 | 5);
         assert_eq!(format!("{id:?} {id}"), "m1a2b3c4d 1a2b3c4d000000000000000000000005");
-        let mut rng = Rng::from_u64(1);
-        assert_ne!(MsgId::random(&mut rng), MsgId::random(&mut rng));
     }
 }

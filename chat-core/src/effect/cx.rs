@@ -9,7 +9,7 @@ use super::{
     SettleTo, StoreOp, Wires,
 };
 use crate::base::{
-    ConnId, Lanes, NodeId, Now, Pending, RequestId, Rng, Span, Throttle, Timers, UserId, WorkerId,
+    ConnId, Lanes, MsgId, NodeId, Now, Pending, RequestId, Rng, Span, Throttle, Timers, UserId, WorkerId,
 };
 use crate::jid::BareJid;
 
@@ -67,6 +67,8 @@ pub struct Cx {
     /// Who failed to log in lately.
     pub throttle: Throttle,
     resources: u64,
+    /// The last id that a message was given.
+    messages: u128,
     /// Buffers that were used and are empty.
     buffers: Vec<Vec<u8>>,
 }
@@ -74,11 +76,15 @@ pub struct Cx {
 /// Buffers that are kept for later, and the bytes that one of them may have room for.
 const BUFFERS_MAX: usize = 8;
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// From one id of a message to the next. It is odd, so all come before one comes again, and neighbours differ in their first
+/// digits, which logs show.
+const MESSAGE_STEP: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
 impl Cx {
     /// The hands of a new engine.
     pub fn new(settings: Arc<Settings>, mut rng: Rng) -> Self {
         let resources = rng.next_u64();
+        let messages = rng.next_u128();
         let batches = (0..settings.workers).map(|_| Batch::default()).collect();
         Cx {
             now: Now::default(),
@@ -98,6 +104,7 @@ impl Cx {
             rng,
             // Never the same again after a restart: late mail must not reach a resource of another life.
             resources: resources >> 1,
+            messages,
             buffers: Vec::new(),
             settings,
         }
@@ -242,6 +249,13 @@ impl Cx {
         if self.life(node) == life {
             self.node_mail.put(&NodeTold::Result { node, envelope, outcome });
         }
+    }
+
+    /// A fresh id, for a message that its sender cannot repeat. No two engines ever give the same: where each begins is
+    /// random.
+    pub fn message_id(&mut self) -> MsgId {
+        self.messages = self.messages.wrapping_add(MESSAGE_STEP);
+        MsgId(self.messages)
     }
 
     /// The how-manieth to have this number a node is, or would be.

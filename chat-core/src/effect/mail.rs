@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::{MsgId, NodeId, UserId, Utc, WorkerId};
-use crate::jid::{Jid, JidRef};
+use crate::jid::{Jid, JidRef, JidShape};
 use crate::xml::{Outline, Outlines, StanzaView};
 
 /// A resource of a user, told apart from all that ever had its name.
@@ -114,8 +114,8 @@ enum Letter {
 /// How much of the text is a stanza's own.
 #[derive(Debug, Clone, Copy)]
 struct Size {
-    from: u16,
-    to: u16,
+    from: JidShape,
+    to: JidShape,
     stanza: u32,
 }
 
@@ -190,8 +190,11 @@ impl Batch {
         for text in [from.as_str(), to.as_str(), lang.unwrap_or_default(), stanza] {
             self.0.text.push_str(text);
         }
-        let (from, to) = (from.as_str().len() as u16, to.as_str().len() as u16);
-        Size { from, to, stanza: u32::try_from(stanza.len()).expect("no stanza has 4 GiB") }
+        Size {
+            from: from.shape(),
+            to: to.shape(),
+            stanza: u32::try_from(stanza.len()).expect("no stanza has 4 GiB"),
+        }
     }
 
     /// Adds that a message has been settled.
@@ -202,22 +205,18 @@ impl Batch {
     /// What it says, in order.
     pub fn iter(&self) -> impl Iterator<Item = Told<'_>> {
         let mut rest = &self.0.text[..];
-        let mut next = move |len: usize| {
-            let (now, later) = rest.split_at(len);
-            rest = later;
-            now
-        };
         let mut outlines = self.0.outlines.reader();
         self.0.letters.iter().map(move |letter| match *letter {
             Letter::Settled(settle) => Told::Settled(settle),
             Letter::Stanza { size, fate } => {
-                let (from, to) = addresses(&mut next, size);
-                Told::Stanza(Posted { from, to, stanza: next(size.stanza as usize).as_bytes(), fate })
+                let (from, to) = addresses(&mut rest, size);
+                let stanza = cut(&mut rest, size.stanza).as_bytes();
+                Told::Stanza(Posted { from, to, stanza, fate })
             }
             Letter::Scanned { size, lang, fate } => {
-                let (from, to) = addresses(&mut next, size);
-                let lang = lang.map(|len| next(len as usize));
-                let stanza = outlines.next(next(size.stanza as usize));
+                let (from, to) = addresses(&mut rest, size);
+                let lang = lang.map(|len| cut(&mut rest, len));
+                let stanza = outlines.next(cut(&mut rest, size.stanza));
                 Told::Scanned(Scanned { from, to, stanza, lang, fate })
             }
         })
@@ -234,9 +233,19 @@ impl Batch {
     }
 }
 
-/// Addresses that were put in.
-fn addresses<'a>(next: &mut impl FnMut(usize) -> &'a str, size: Size) -> (JidRef<'a>, JidRef<'a>) {
-    (JidRef::of_prepared(next(size.from.into())), JidRef::of_prepared(next(size.to.into())))
+/// Addresses that were put in, taken from the front of the rest.
+fn addresses<'a>(rest: &mut &'a str, size: Size) -> (JidRef<'a>, JidRef<'a>) {
+    let (from, later) = JidRef::of_shape(rest, size.from);
+    let (to, later) = JidRef::of_shape(later, size.to);
+    *rest = later;
+    (from, to)
+}
+
+/// So many bytes from the front of the rest.
+fn cut<'a>(rest: &mut &'a str, len: u32) -> &'a str {
+    let (now, later) = rest.split_at(len as usize);
+    *rest = later;
+    now
 }
 
 #[cfg(test)]

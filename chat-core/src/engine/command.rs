@@ -6,7 +6,6 @@ use super::Engine;
 use super::deliver::Meta;
 use super::face::{Command, KickReason};
 use super::nodes::Turn;
-use crate::base::MsgId;
 use crate::effect::{Batch, Event, StoreOp, Wait};
 use crate::jid::{self, BareJid};
 use crate::session::Seat;
@@ -65,7 +64,7 @@ impl Engine {
             return Err("its 'from' is of a domain that is not served here");
         }
         let stanza = Stanza { view: &view, kind, from, to: Some(to) };
-        let id = MsgId::random(&mut self.cx.rng);
+        let id = self.cx.message_id();
         let meta =
             Meta { id, at: self.cx.now.utc, settle: None, delayed: false, lang: None, turn: Turn::FIRST };
         self.send_on(&stanza, meta);

@@ -23,7 +23,7 @@ impl Engine {
         lang: Option<&str>,
         settle: Option<(MsgId, SettleTo)>,
     ) {
-        let id = settle.map_or_else(|| MsgId::random(&mut self.cx.rng), |s| s.0);
+        let id = settle.map_or_else(|| self.cx.message_id(), |s| s.0);
         let settle = settle.map(|s| s.1);
         let Some(user) = self.users.get_mut(seat.user) else { return };
         let own = stanza.from.bare();
@@ -219,12 +219,7 @@ impl Engine {
             from,
             to: to.to_owned(),
             stanza: bytes.into(),
-            fate: Fate {
-                id: MsgId::random(&mut self.cx.rng),
-                at: self.cx.now.utc,
-                settle: None,
-                delayed: false,
-            },
+            fate: Fate { id: self.cx.message_id(), at: self.cx.now.utc, settle: None, delayed: false },
         };
         self.cx.post(envelope);
     }

@@ -47,6 +47,7 @@ pub use error::{JidError, Part, Reason};
 pub use owned::{BareJid, Jid};
 pub use precis::{prepare_local, prepare_resource};
 pub use reference::JidRef;
+pub(crate) use reference::JidShape;
 
 /// Bytes of one prepared part (RFC 7622 §3.2, §3.3.1, §3.4.1).
 pub const PART_BYTES_MAX: usize = 1023;

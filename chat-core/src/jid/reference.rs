@@ -20,6 +20,14 @@ pub struct JidRef<'a> {
     domain_end: u16,
 }
 
+/// An address without its text ([`JidRef::shape`]).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JidShape {
+    len: u16,
+    at: Option<NonZeroU16>,
+    domain_end: u16,
+}
+
 impl<'a> JidRef<'a> {
     /// Finds the separators of a text that is known to be prepared.
     pub(crate) fn of_prepared(text: &'a str) -> JidRef<'a> {
@@ -35,6 +43,17 @@ impl<'a> JidRef<'a> {
     /// The same for separators that are known: the place of the `@`, or 0 if there is none, and the domain's end.
     pub(super) fn of_prepared_parts(text: &'a str, at: usize, domain_end: usize) -> JidRef<'a> {
         JidRef { text, at: NonZeroU16::new(position(at)), domain_end: position(domain_end) }
+    }
+
+    /// Where its parts are: with that and its text it can be had again, and nothing is looked for.
+    pub(crate) fn shape(self) -> JidShape {
+        JidShape { len: position(self.text.len()), at: self.at, domain_end: self.domain_end }
+    }
+
+    /// The address of this shape that a text begins with, and the rest of it.
+    pub(crate) fn of_shape(text: &'a str, shape: JidShape) -> (JidRef<'a>, &'a str) {
+        let (text, rest) = text.split_at(usize::from(shape.len));
+        (JidRef { text, at: shape.at, domain_end: shape.domain_end }, rest)
     }
 
     /// The whole address, `local@domain/resource`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::resource::{Resource, Urgency};
 use super::roster::{RosterError, RosterMax};
 use super::user_record::User;
-use crate::base::{Limits, MsgId};
+use crate::base::Limits;
 use crate::effect::{Cx, Envelope, Fate};
 use crate::jid::Jid;
 use crate::stanza::{Condition, Head, Kind, PresenceType, Stanza, StanzaError, write_error};
@@ -52,7 +52,7 @@ pub(super) fn post(cx: &mut Cx, from: Jid, to: Jid, stanza: &Arc<[u8]>) {
     if cx.settings.domain(to.domain()).is_none() {
         return;
     }
-    let (id, at) = (MsgId::random(&mut cx.rng), cx.now.utc);
+    let (id, at) = (cx.message_id(), cx.now.utc);
     let fate = Fate { id, at, settle: None, delayed: false };
     cx.post(Envelope { from, to, stanza: stanza.clone(), fate });
 }

@@ -91,8 +91,7 @@ impl Poller {
     fn wait(&mut self, keys: &mut Vec<Key>) {
         let watch = &*self.watch;
         // From here on, who wants something writes to the descriptor of the waker, too.
-        let sleeps =
-            watch.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        let sleeps = watch.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         let timeout = match watch.deadline.load(Ordering::SeqCst) {
             _ if !sleeps => Some(Duration::ZERO),
             NEVER => None,

@@ -63,7 +63,9 @@ impl Sleep {
                 self.timer = Some(match self.runtime {
                     Runtime::Threads => Timer::Threads(Watch::current(), deadline),
                     #[cfg(feature = "tokio")]
-                    Runtime::Tokio => Timer::Tokio(Box::pin(tokio::time::sleep_until(self.clock.instant(deadline).into()))),
+                    Runtime::Tokio => {
+                        Timer::Tokio(Box::pin(tokio::time::sleep_until(self.clock.instant(deadline).into())))
+                    }
                     #[cfg(feature = "async-std")]
                     Runtime::AsyncStd => Timer::AsyncIo(async_io::Timer::at(self.clock.instant(deadline))),
                 });

@@ -4,9 +4,9 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 #[cfg(any(feature = "tokio", feature = "async-std"))]
 use std::task::ready;
+use std::task::{Context, Poll};
 
 use chat_core::base::Key;
 

@@ -101,8 +101,8 @@ pub(super) fn start(
     }
     for (id, worker) in workers.into_iter().enumerate() {
         let inbox = inboxes[id].clone();
-        let thread = runtime
-            .run_on_thread(format!("chat-worker-{id}"), worker, move |ready| inbox.ready_here(ready));
+        let thread =
+            runtime.run_on_thread(format!("chat-worker-{id}"), worker, move |ready| inbox.ready_here(ready));
         // Those that run already end, as the handle asks them to.
         life.keep(thread.map_err(|error| abandon(&handle, error))?);
     }

@@ -126,6 +126,9 @@ impl Node {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let spawner = match runtime {
+            Runtime::Threads => Spawner::new(|task| {
+                Runtime::Threads.run_on_thread("links".into(), task, |_| {}).unwrap();
+            }),
             #[cfg(feature = "tokio")]
             Runtime::Tokio => Spawner::service(),
             #[cfg(feature = "async-std")]
