@@ -141,6 +141,10 @@ impl Future for Acceptor {
 
 impl Listening {
     /// A connection, as a non-blocking socket without a reactor.
+    #[cfg_attr(
+        not(any(feature = "async-std", feature = "tokio")),
+        expect(unused_variables, reason = "a thread without a runtime is woken by its listeners unasked")
+    )]
     fn poll_accept(
         &mut self,
         runtime: Runtime,

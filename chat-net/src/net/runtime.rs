@@ -62,8 +62,12 @@ pub(crate) enum Inside<'a> {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        if let Inside::Threads(before, _) = self {
-            Watch::leave(before.take());
+        match self {
+            Inside::Threads(before, _) => Watch::leave(before.take()),
+            #[cfg(feature = "tokio")]
+            Inside::Tokio { .. } => {}
+            #[cfg(feature = "async-std")]
+            Inside::Global => {}
         }
     }
 }
@@ -143,7 +147,10 @@ impl Runtime {
     /// Runs `future` on the caller's runtime, which must be this one (see [`Runtime::current`]).
     pub(crate) fn spawn_here(self, future: impl Future<Output = ()> + Send + 'static) {
         match self {
-            Runtime::Threads => unreachable!("it has no tasks, and nobody else's code runs on it"),
+            Runtime::Threads => {
+                drop(future);
+                unreachable!("it has no tasks, and nobody else's code runs on it")
+            }
             #[cfg(feature = "tokio")]
             Runtime::Tokio => drop(tokio::spawn(tokio::task::unconstrained(future))),
             #[cfg(feature = "async-std")]

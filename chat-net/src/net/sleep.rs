@@ -1,6 +1,8 @@
 //! The one deadline of a worker.
 
+#[cfg(any(feature = "async-std", feature = "tokio"))]
 use std::future::Future;
+#[cfg(any(feature = "async-std", feature = "tokio"))]
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,6 +20,10 @@ pub(crate) struct Sleep {
     runtime: Runtime,
     /// When it fires; none if it has fired or was never set.
     at: Option<Mono>,
+    #[cfg_attr(
+        not(any(feature = "async-std", feature = "tokio")),
+        expect(dead_code, reason = "runtimes count in instants")
+    )]
     clock: Clock,
 }
 
@@ -73,6 +79,10 @@ impl Sleep {
         }
     }
 
+    #[cfg_attr(
+        not(any(feature = "async-std", feature = "tokio")),
+        expect(unused_variables, reason = "a thread without a runtime is told its deadline")
+    )]
     fn poll(&mut self, now: Mono, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.timer {
             // All that is waited for is said at each poll.

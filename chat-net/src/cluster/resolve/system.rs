@@ -1,7 +1,7 @@
 //! The resolver of the system, through the runtime or on a thread of its own.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::thread;
 use std::time::Duration;
 
@@ -50,12 +50,12 @@ async fn lookup(runtime: Runtime, host: &str) -> io::Result<Vec<IpAddr>> {
         #[cfg(feature = "tokio")]
         Runtime::Tokio => {
             let all = tokio::net::lookup_host((host, 0)).await?;
-            Ok(all.map(|address: SocketAddr| address.ip()).collect())
+            Ok(all.map(|address| address.ip()).collect())
         }
         #[cfg(feature = "async-std")]
         Runtime::AsyncStd => {
             let all = async_std::net::ToSocketAddrs::to_socket_addrs(&(host, 0)).await?;
-            Ok(all.map(|address: SocketAddr| address.ip()).collect())
+            Ok(all.map(|address| address.ip()).collect())
         }
     }
 }
