@@ -329,6 +329,20 @@ impl LinkDriver {
         any
     }
 
+    /// Listens to what others in this process want, until the machine has ended. Whether this is when, and how.
+    fn ends(&mut self, cx: &mut Context<'_>) -> Option<LinkEnd> {
+        if self.is_ending {
+            return None;
+        }
+        match self.machine.poll_inbox(self.clock.now(), cx) {
+            Poll::Ready(end) => {
+                self.end();
+                Some(end)
+            }
+            Poll::Pending => None,
+        }
+    }
+
     /// Nothing new begins, and what is there is closed.
     fn end(&mut self) {
         self.is_ending = true;
@@ -379,13 +393,8 @@ impl Future for LinkDriver {
         if this.acceptor.is_none() {
             this.start(runtime);
         }
-        if !this.is_ending
-            && let Poll::Ready(end) = this.machine.poll_inbox(this.clock.now(), cx)
-        {
-            if end == LinkEnd::AtOnce {
-                return Poll::Ready(());
-            }
-            this.end();
+        if this.ends(cx) == Some(LinkEnd::AtOnce) {
+            return Poll::Ready(());
         }
         if this.is_ending {
             return this.finish(cx);
@@ -405,7 +414,12 @@ impl Future for LinkDriver {
         let (deadline, now) = (this.next_deadline(), this.clock.now().mono);
         let sleep = this.sleep.as_mut().expect("it was made at the first turn");
         let due = deadline.is_some_and(|at| sleep.poll_until(at, now, cx));
-        if more || asked || due {
+        // What was handled may have been the end of the machine, and nobody wakes for that.
+        let ends = this.ends(cx);
+        if ends == Some(LinkEnd::AtOnce) {
+            return Poll::Ready(());
+        }
+        if more || asked || due || ends.is_some() {
             runtime.yield_now(cx);
         }
         Poll::Pending
