@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use chat_core::base::{Key, Mono, Now};
+use chat_core::base::{Mono, Now};
 use chat_core::cluster::discovery::Peer;
 use chat_core::cluster::link::{LinkConn, LinksInput};
 
 use super::LinkTls;
 use super::conn::{Conn, Progress, Stage};
-use crate::net::{Acceptor, Clock, Connecting, Detached, Incoming, Runtime, Sleep, Socket, connect};
+use crate::net::{Acceptor, Clock, Connecting, Incoming, Runtime, Sleep, Socket, connect};
 
 /// How long a TCP connection may take, and then TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -159,9 +159,7 @@ impl LinkDriver {
                 tracing::debug!("too many connections to the cluster's port that say nothing");
                 continue;
             }
-            let socket = Socket::attach(Detached::Tcp(stream), runtime)
-                .and_then(|socket| socket.watch(Key::from_u64(0)).map(|()| socket));
-            match socket {
+            match Socket::alone(stream, runtime) {
                 Ok(socket) => self.add(socket, None),
                 Err(error) => tracing::warn!(%error, "the reactor refuses a connection between nodes"),
             }
@@ -336,7 +334,9 @@ impl LinkDriver {
         }
         match self.machine.poll_inbox(self.clock.now(), cx) {
             Poll::Ready(end) => {
-                self.end();
+                if end == LinkEnd::Orderly {
+                    self.end();
+                }
                 Some(end)
             }
             Poll::Pending => None,

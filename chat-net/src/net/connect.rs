@@ -7,9 +7,7 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 
 use super::listen::set_stream_options;
-use chat_core::base::Key;
-
-use super::{Detached, Runtime, Socket};
+use super::{Runtime, Socket};
 
 /// A connection that is being made. Dropping it gives up.
 pub(crate) type Connecting = Pin<Box<dyn Future<Output = io::Result<Socket>> + Send>>;
@@ -20,8 +18,7 @@ pub(crate) fn connect(address: SocketAddr, runtime: Runtime) -> Connecting {
         Runtime::Threads => Box::pin(async move {
             let stream = std::net::TcpStream::from(OwnedFd::from(mio::net::TcpStream::connect(address)?));
             set_stream_options(&socket2::SockRef::from(&stream))?;
-            let socket = Socket::attach(Detached::Tcp(stream), runtime)?;
-            socket.watch(Key::from_u64(0))?;
+            let socket = Socket::alone(stream, runtime)?;
             std::future::poll_fn(|_| socket.poll_connected()).await?;
             Ok(socket)
         }),

@@ -56,6 +56,17 @@ impl Socket {
         }
     }
 
+    /// The same for a socket whose future looks at all that it has whenever it is polled, and asks for no key.
+    ///
+    /// # Errors
+    /// The reactor refuses it.
+    #[cfg(feature = "rustls")]
+    pub(crate) fn alone(stream: TcpStream, runtime: Runtime) -> io::Result<Socket> {
+        let socket = Socket::attach(Detached::Tcp(stream), runtime)?;
+        socket.watch(Key::from_u64(0))?;
+        Ok(socket)
+    }
+
     /// From now on it tells when there is something to read, or room to write where there was none: under this key, if it
     /// wakes nobody. To be called once, before it is read or written.
     ///

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -24,14 +25,19 @@ impl Resolve for System {
         };
         let Some(runtime) = Runtime::current() else { return then(Err(ResolveError::Failed)) };
         if runtime == Runtime::Threads {
-            // The system's own call blocks.
-            let asked = move || answer(addresses(&host), then);
-            if let Err(error) = thread::Builder::new().name("chat-resolve".into()).spawn(asked) {
-                tracing::warn!(%error, "no thread to ask the system for a name; trying again soon");
-            }
-            return;
+            return on_thread(host.to_string(), then);
         }
         runtime.spawn_here(async move { answer(lookup(runtime, &host).await, then) });
+    }
+}
+
+/// The system's own call blocks.
+fn on_thread(host: String, then: Then) {
+    let (give, take) = mpsc::channel::<(String, Then)>();
+    let asked = move || take.into_iter().for_each(|(host, then)| answer(addresses(&host), then));
+    match thread::Builder::new().name("chat-resolve".into()).spawn(asked) {
+        Ok(_) => drop(give.send((host, then))),
+        Err(error) => answer(Err(error), then),
     }
 }
 
