@@ -227,13 +227,13 @@ impl Cluster {
         Some((id, out))
     }
 
-    /// The envelopes without result of a node, or of a user, oldest first.
-    pub(super) fn outstanding(&self, node: Option<NodeId>, user: Option<UserId>) -> Vec<(NodeId, u64)> {
+    /// The same for all envelopes without result of a node, or of a user, oldest first.
+    pub(super) fn leave_all(&mut self, node: Option<NodeId>, user: Option<UserId>) -> Vec<(UserId, Out)> {
         let users = self.users.iter().filter(|(id, _)| user.is_none_or(|user| user == **id));
         let all = users.flat_map(|(_, afar)| &afar.out).map(|(envelope, out)| (out.node, *envelope));
         let mut found: Vec<_> = all.filter(|(at, _)| node.is_none_or(|node| node == *at)).collect();
         found.sort_by_key(|(_, envelope)| *envelope);
-        found
+        found.into_iter().filter_map(|(node, envelope)| self.leave(node, envelope)).collect()
     }
 
     /// The bytes of a message that is outstanding, from any of its envelopes.

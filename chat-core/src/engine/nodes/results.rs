@@ -65,39 +65,32 @@ impl Engine {
         self.go_on(id, &Envelope { from, to, stanza, fate }, turn);
     }
 
-    /// A node is gone: what was sent there may have arrived or not.
+    /// A node is gone: what was sent there may have arrived or not. The sessions that it hid are to be seen again.
     pub(super) fn lose_node(&mut self, node: NodeId) {
         debug_assert!(node != OWN, "this node is here");
-        self.lose(Some(node), None);
-        // The sessions that it hid are to be seen again.
-        let Some(cluster) = self.cluster.as_deref() else { return };
-        let users: Vec<UserId> = cluster.users.keys().copied().collect();
-        users.into_iter().for_each(|id| self.take_turns(id));
+        self.lose(Some(node));
     }
 
     /// Nobody will hear the results any more: what is outstanding is stored or bounced.
     pub(in crate::engine) fn lose_all(&mut self) {
-        self.lose(None, None);
+        self.lose(None);
+    }
+
+    fn lose(&mut self, node: Option<NodeId>) {
+        let Some(cluster) = self.cluster.as_deref_mut() else { return };
+        // First all of them, then what follows: none waits for another of them.
+        for (id, out) in cluster.leave_all(node, None) {
+            self.copy_ends(id, out, Outcome::Lost);
+        }
         let Some(cluster) = self.cluster.as_deref() else { return };
         let users: Vec<UserId> = cluster.users.keys().copied().collect();
         users.into_iter().for_each(|id| self.take_turns(id));
-    }
-
-    fn lose(&mut self, node: Option<NodeId>, user: Option<UserId>) {
-        let Some(cluster) = self.cluster.as_deref_mut() else { return };
-        let all = cluster.outstanding(node, user);
-        // First all of them, then what follows: none waits for another of them.
-        let lost: Vec<(UserId, Out)> = all.into_iter().filter_map(|(n, e)| cluster.leave(n, e)).collect();
-        for (id, out) in lost {
-            self.copy_ends(id, out, Outcome::Lost);
-        }
     }
 
     /// There is no such account any more: what was for it goes back to whoever sent it.
     pub(in crate::engine) fn refuse_afar(&mut self, id: UserId) {
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
-        let all = cluster.outstanding(None, Some(id));
-        let lost: Vec<(UserId, Out)> = all.into_iter().filter_map(|(n, e)| cluster.leave(n, e)).collect();
+        let lost = cluster.leave_all(None, Some(id));
         let Afar { waiting, held, .. } = cluster.users.remove(&id).unwrap_or_default();
         for held in held {
             self.cx.answer(held.settle, Outcome::Moved);
