@@ -3,7 +3,8 @@
 //! Owns: the names of nodes and their lives ([`identity`]), whom to dial ([`discovery`]), what nodes say to each other
 //! as bytes ([`wire`]), how they come to believe each other ([`handshake`]), the links between them ([`link`]), who is
 //! alive ([`membership`]), how each tells the others of its sessions ([`registry`]), what makes one node of these
-//! ([`agent`]), what passes between that and the workers ([`exchange`]), and both together ([`member`]).
+//! ([`agent`]), what passes between that and the workers ([`exchange`]), both together ([`member`]), and
+//! which nodes take clients ([`roles`]).
 //! In: settings, time, randomness, answers of DNS, and bytes that links carried, all as arguments. Out: what is to be
 //! asked, dialled, sent, and believed, as values.
 //!
@@ -29,6 +30,7 @@ pub mod link;
 pub mod member;
 pub mod membership;
 pub mod registry;
+pub mod roles;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) mod testing;
 pub mod wire;
