@@ -84,7 +84,7 @@ fn the_web_port_answers_nothing_else() {
 #[test]
 fn a_second_server_on_the_same_store_is_refused() {
     let mut server = TestServer::start(&[]);
-    let second = server.run(&["serve", "--set", "listen.web="], "");
+    let second = server.run(&["serve", "--set", "listen.web=", "--set", "listen.admin="], "");
     assert_eq!(second.status.code(), Some(1));
     let said = String::from_utf8_lossy(&second.stderr);
     let expected = format!(
@@ -104,7 +104,8 @@ fn what_is_in_the_way_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("bound");
     let serve = |sets: &[&str]| {
-        let mut args = vec!["serve", "--set", "listen.c2s=", "--set", "listen.c2s_tls="];
+        let mut args =
+            vec!["serve", "--set", "listen.c2s=", "--set", "listen.c2s_tls=", "--set", "listen.admin="];
         args.extend(sets.iter().flat_map(|set| ["--set", set]));
         let output = chat(&args);
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())

@@ -5,6 +5,7 @@
 //! settings mean (`config`).
 
 mod check;
+mod ctl;
 mod healthcheck;
 mod options;
 mod serve;
@@ -39,8 +40,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a node in the foreground
     ///
-    /// Logs to stdout. SIGTERM and Ctrl-C close all streams properly, store what is to be stored, and end with exit code
-    /// 0; a second one ends at once. SIGHUP loads the certificates again, which happens anyway when their files change.
+    /// Logs to stdout. SIGTERM and Ctrl-C drain the node (the health check says 503, then all streams are closed properly and
+    /// what is to be stored is), which ends with exit code 0; a second one ends at once. SIGHUP loads the certificates again, which happens anyway when their files change.
     Serve(serve::ServeArgs),
     /// Check the configuration and print every effective value with its origin
     ///
@@ -51,6 +52,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: user::UserCommand,
+    },
+    /// Look at a running server and its cluster, drain it, promote it
+    Ctl {
+        /// What to ask.
+        #[command(subcommand)]
+        command: ctl::CtlCommand,
     },
     /// Ask a running server whether it wants traffic, for images without a shell
     ///
@@ -70,6 +77,7 @@ pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::User { command } => user::run(&command),
+        Command::Ctl { command } => ctl::run(&command),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Completions { shell } => {

@@ -36,8 +36,8 @@ pub use reference::{example, reference};
 pub use secret::{MASK, Secret};
 pub use sources::{FlagSetting, Sources};
 pub use typed::{
-    Auth, AuthMethod, Cluster, Config, DomainConfig, Durability, Effective, HttpAuth, Jwt, JwtKey, Listen,
-    Log, LogFormat, Paths, Role, Store, TlsFiles,
+    Auth, AuthMethod, Cluster, Config, DomainConfig, Drain, Durability, Effective, HttpAuth, Jwt, JwtKey,
+    Listen, Log, LogFormat, Paths, Role, Store, TlsFiles,
 };
 pub use types::{Cidr, HttpUrl, StoreUrl};
 

@@ -34,6 +34,8 @@ pub struct Config {
     pub workers: usize,
     /// The cluster.
     pub cluster: Cluster,
+    /// How the node takes leave of its clients.
+    pub drain: Drain,
     /// Bearer token of the backdoor; without one it answers loopback only.
     pub admin_token: Option<Secret>,
     /// Logging.
@@ -118,6 +120,17 @@ pub enum Role {
     Active,
     /// Waits until too few nodes are active.
     Standby,
+}
+
+/// How a node takes leave of its clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// How long the health check says 503 before anything else happens.
+    pub grace: Duration,
+    /// Sessions that leave in a second, at least one.
+    pub rate: u32,
+    /// How long after the grace they may take; then the rest goes at once.
+    pub deadline: Duration,
 }
 
 /// Logging.
@@ -262,6 +275,7 @@ impl Config {
             },
             workers: view.int("net.workers") as usize,
             cluster: Cluster::build(view),
+            drain: Drain::build(view),
             admin_token: view.secrets("admin.token").first().cloned(),
             log: Log {
                 format: match view.text("log.format") {
@@ -329,6 +343,22 @@ impl Listen {
             admin: view.addresses("listen.admin").to_vec(),
             cluster: view.addresses("listen.cluster").to_vec(),
             proxy_from: view.blocks("listen.proxy_from").to_vec(),
+        }
+    }
+}
+
+/// Balancers ask every few seconds, and believe the second or third answer.
+const GRACE_IN_CLUSTER: Duration = Duration::from_secs(10);
+
+impl Drain {
+    fn build(view: View<'_>) -> Drain {
+        let grace = view.int_or_none("drain.grace").map(Duration::from_nanos);
+        // There is nobody to take over from a lone node: the sooner it is back the better.
+        let usual = if view.secrets("cluster.secret").is_empty() { Duration::ZERO } else { GRACE_IN_CLUSTER };
+        Drain {
+            grace: grace.unwrap_or(usual),
+            rate: view.int("drain.rate") as u32,
+            deadline: Duration::from_nanos(view.int("drain.deadline")),
         }
     }
 }

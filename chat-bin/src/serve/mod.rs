@@ -1,20 +1,24 @@
 //! A node as a process of its own: `chat serve`.
 //!
-//! Owns: the order of starting and stopping, the log, signals, certificates and their renewal, authenticators as
-//! configured, the keys beside the data, the web port, and the welcome on a first start.
-//! In: a [`Config`], signals, changed certificate files. Out: a running [`Server`](chat_net::server::Server), log lines on
+//! Owns: the order of starting and stopping, the drain before the end, the log, signals, certificates and their renewal,
+//! authenticators as configured, the keys beside the data, the web port, the backdoor, and the welcome on a first start.
+//! In: a [`Config`], signals, requests to the backdoor, changed certificate files. Out: a running [`Server`](chat_net::server::Server), log lines on
 //! stdout, an exit code.
 //! Invariants: nothing listens unless everything that it needs is there; the health check says 200 only while clients
 //! are welcome; SIGTERM ends with everything stored and exit code 0; no password or key is ever logged.
 //! Not here: what a stream means (chat-core), sockets and stores (chat-net), reading settings (`config`).
 
+mod backdoor;
 mod certificates;
 mod demo;
 mod descriptors;
 mod domains;
+mod drain;
+mod http;
 mod keys;
 mod log;
 mod node;
+mod operator;
 mod signals;
 mod web;
 
@@ -24,9 +28,12 @@ use chat_net::server::ServerHandle;
 
 use tokio::time::MissedTickBehavior;
 
+use self::drain::Cause;
 use self::node::Node;
+use self::operator::report_drains;
 use self::signals::{Signal, Signals, Tell, tell_manager};
 use crate::Failure;
+use crate::admin::DrainOrder;
 use crate::config::Config;
 
 pub use self::web::HEALTH_CHECK;
@@ -69,35 +76,57 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     let mut node = Node::start(config)?;
     tell_manager(Tell::Ready);
     let offers = tokio::spawn(offers(node.handle.clone()));
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let closed = node.handle.closed();
-    tokio::pin!(closed);
-    let reason = loop {
-        tokio::select! {
-            signal = signals.next() => match signal {
-                Signal::Stop(name) => break name,
-                Signal::Reload => node.reload_certificates(),
-            },
-            _ = look.tick() => node.look_at_certificates(),
-            () = &mut closed => return Err(Failure::new("the server has ended by itself; its log says why")),
-        }
-    };
-    tracing::info!(reason, "shutting down; once more ends at once");
+    let reports = tokio::spawn(report_drains(node.operator.clone()));
+    let mut signalled = false;
+    until_drained(&mut node, &mut signals, &mut signalled).await?;
     tell_manager(Tell::Stopping);
     offers.abort();
-    // From here on the health check says 503, and goes on saying so to the end.
+    let operator = node.operator.clone();
+    operator.drain.leave(operator.sessions().await);
+    // The listeners close, and streams end with `system-shutdown`. The health check says 503, and goes on saying so to the end.
     let shutdown = node.handle.shutdown();
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             signal = signals.next() => if let Signal::Stop(name) = signal {
-                tracing::warn!(reason = name, "ending at once");
-                std::process::exit(1);
+                stop(&node, &mut signalled, name);
             },
         }
     }
+    reports.abort();
     tracing::info!("shut down");
     Ok(())
+}
+
+/// Runs until somebody asked for the end and the grace is over.
+async fn until_drained(node: &mut Node, signals: &mut Signals, signalled: &mut bool) -> Result<(), Failure> {
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let closed = node.handle.closed();
+    tokio::pin!(closed);
+    let operator = node.operator.clone();
+    let over = operator.drain.grace_is_over();
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Stop(name) => stop(node, signalled, name),
+                Signal::Reload => node.reload_certificates(),
+            },
+            _ = look.tick() => node.look_at_certificates(),
+            () = &mut over => return Ok(()),
+            () = &mut closed => return Err(Failure::new("the server has ended by itself; its log says why")),
+        }
+    }
+}
+
+/// A signal asks for the end. It begins the drain, or joins the one that there is; a second one ends at once.
+fn stop(node: &Node, signalled: &mut bool, name: &'static str) {
+    if std::mem::replace(signalled, true) {
+        tracing::warn!(reason = name, "ending at once");
+        std::process::exit(1);
+    }
+    tracing::info!(reason = name, "shutting down; once more ends at once");
+    node.operator.drain.begin(Cause::Signal(name), DrainOrder::default());
 }

@@ -10,11 +10,14 @@ use chat_net::server::{Listener, Server, ServerHandle};
 use chat_net::spawn::Spawner;
 use chat_net::tls::Tls;
 
+use super::backdoor;
 use super::certificates::{Certificates, Watch};
 use super::demo::{self, DemoAccount, Welcome};
 use super::domains::Parts;
+use super::http::Port;
 use super::keys::Keys;
-use super::web::{Healthy, Web};
+use super::operator::Operator;
+use super::web::{self, Healthy};
 use crate::Failure;
 use crate::config::{Config, Origin};
 use crate::store::{self, Opener};
@@ -22,6 +25,7 @@ use crate::store::{self, Opener};
 /// A running node.
 pub(super) struct Node {
     pub(super) handle: ServerHandle,
+    pub(super) operator: Arc<Operator>,
     watch: Watch,
     tls: Tls,
 }
@@ -47,7 +51,8 @@ impl Node {
         let parts =
             Parts { accounts: opened.accounts.clone(), keys: KeyPool::new()?, spawner: Spawner::current() };
         let accounts = demo::make(config, &*opened.accounts)?;
-        let web = Web::listen(&addresses(config, "listen.web"))?;
+        let web = Port::listen(&addresses(config, "listen.web"), web::BOUNDS)?;
+        let backdoor = Port::listen(&addresses(config, "listen.admin"), backdoor::BOUNDS)?;
         let mut builder = Server::builder()
             .store(opened.store)
             .tls(tls.clone())
@@ -75,22 +80,24 @@ impl Node {
             }
         }
         let handle = builder.start()?;
-        let node = Node { handle, watch, tls };
-        node.announce(config, &web, &accounts);
-        let handle = node.handle.clone();
-        let healthy: Healthy = Arc::new(move || handle.healthy());
-        web.serve(&healthy);
+        let operator = Arc::new(Operator::new(config, handle.clone()));
+        let node = Node { handle, operator: operator.clone(), watch, tls };
+        node.announce(config, &[("web", &web), ("admin", &backdoor)], &accounts);
+        backdoor::serve(backdoor, operator.clone(), config.admin_token.clone());
+        let healthy: Healthy = Arc::new(move || operator.healthy());
+        web::serve(web, &healthy);
         Ok(node)
     }
 
-    fn announce(&self, config: &Config, web: &Web, accounts: &[DemoAccount]) {
+    fn announce(&self, config: &Config, ports: &[(&str, &Port)], accounts: &[DemoAccount]) {
         self.watch.log();
         let of = |wanted: Listener| {
             let all = self.handle.local_addrs().iter();
             all.filter(move |(kind, _)| *kind == wanted).map(|(_, address)| *address).collect::<Vec<_>>()
         };
         let (clients, clients_tls) = (of(Listener::Clients), of(Listener::ClientsTls));
-        let named = [("c2s", &clients), ("c2s_tls", &clients_tls), ("web", &web.addresses().collect())];
+        let mut named = vec![("c2s", clients.clone()), ("c2s_tls", clients_tls.clone())];
+        named.extend(ports.iter().map(|(service, port)| (*service, port.addresses())));
         for (service, list) in named {
             for address in list {
                 tracing::info!(service, %address, "listening");
@@ -135,6 +142,7 @@ fn addresses(config: &Config, setting: &'static str) -> Vec<SocketAddr> {
     let list = match setting {
         "listen.c2s" => &listen.c2s,
         "listen.c2s_tls" => &listen.c2s_tls,
+        "listen.admin" => &listen.admin,
         _ => &listen.web,
     };
     let default = config.origin(setting) == &Origin::Default;
@@ -159,11 +167,9 @@ fn refuse_what_is_missing(config: &Config) -> Result<(), Failure> {
         ));
     }
     let listen = &config.listen;
-    for (setting, what, addresses) in [
-        ("listen.s2s", "federation", &listen.s2s),
-        ("listen.admin", "the backdoor", &listen.admin),
-        ("listen.cluster", "clusters", &listen.cluster),
-    ] {
+    for (setting, what, addresses) in
+        [("listen.s2s", "federation", &listen.s2s), ("listen.cluster", "clusters", &listen.cluster)]
+    {
         if config.origin(setting) != &Origin::Default && !addresses.is_empty() {
             tracing::warn!(setting, "{what} is not in this build yet: nothing listens there");
         }

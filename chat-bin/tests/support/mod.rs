@@ -38,6 +38,8 @@ pub struct TestServer {
     pub c2s_tls: SocketAddr,
     /// The web port.
     pub web: SocketAddr,
+    /// The backdoor.
+    pub admin: SocketAddr,
     /// The demo accounts of the first start, `(bare JID, password)`: romeo and juliet of localhost. Empty if the settings
     /// name domains.
     pub accounts: Vec<(String, String)>,
@@ -63,7 +65,13 @@ impl TestServer {
         environment: &[(&str, &str)],
     ) -> TestServer {
         let any = "127.0.0.1:0";
-        let own = [("listen.c2s", any), ("listen.c2s_tls", any), ("listen.web", any), ("log.format", "json")];
+        let own = [
+            ("listen.c2s", any),
+            ("listen.c2s_tls", any),
+            ("listen.web", any),
+            ("listen.admin", any),
+            ("log.format", "json"),
+        ];
         let settings = own.iter().chain(settings).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut server = TestServer {
@@ -75,6 +83,7 @@ impl TestServer {
             c2s: nowhere,
             c2s_tls: nowhere,
             web: nowhere,
+            admin: nowhere,
             accounts: Vec::new(),
         };
         server.start_again();
@@ -101,13 +110,17 @@ impl TestServer {
         self.log.follow(child.stderr.take().expect("piped"));
         self.child = Some(child);
         self.wait_for_log("\"message\":\"ready\"");
-        for (setting, service) in
-            [("listen.c2s", "c2s"), ("listen.c2s_tls", "c2s_tls"), ("listen.web", "web")]
-        {
+        for (setting, service) in [
+            ("listen.c2s", "c2s"),
+            ("listen.c2s_tls", "c2s_tls"),
+            ("listen.web", "web"),
+            ("listen.admin", "admin"),
+        ] {
             let Some(address) = self.log.address(service) else { continue };
             match service {
                 "c2s" => self.c2s = address,
                 "c2s_tls" => self.c2s_tls = address,
+                "admin" => self.admin = address,
                 _ => self.web = address,
             }
             self.set(setting, &address.to_string());
@@ -277,9 +290,24 @@ impl Log {
 
 /// Asks an HTTP server one thing: the status and the whole answer. `None` if nobody answers.
 pub fn http(address: SocketAddr, method: &str, path: &str) -> Option<(u16, String)> {
+    http_with(address, method, path, "", "")
+}
+
+/// The same with more header lines, each ended by a line break, and a body.
+pub fn http_with(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").ok()?;
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}{length}\r\n");
+    stream.write_all(head.as_bytes()).ok()?;
+    // One that is refused early does not read to the end.
+    let _ = stream.write_all(body.as_bytes());
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let status = answer.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::counts::Counts;
 use super::wait::{Request, Wait};
 use super::{
     AccountOp, Batch, Envelope, Event, Mail, NodeMail, NodeTold, Outcome, Output, ResourceId, Settings,
@@ -66,6 +67,8 @@ pub struct Cx {
     pub stream_features: Vec<Arc<str>>,
     /// Who failed to log in lately.
     pub throttle: Throttle,
+    /// What has happened so far.
+    pub counts: Counts,
     resources: u64,
     /// The last id that a message was given.
     messages: u128,
@@ -101,6 +104,7 @@ impl Cx {
             lives: Vec::new(),
             stream_features: Vec::new(),
             throttle: Throttle::new(rng.hash_key()),
+            counts: Counts::new(settings.domains.len()),
             rng,
             // Never the same again after a restart: late mail must not reach a resource of another life.
             resources: resources >> 1,
@@ -132,6 +136,7 @@ impl Cx {
 
     /// Asks the store; `wait` says what the answer is for.
     pub fn store(&mut self, op: StoreOp, wait: Wait) -> RequestId {
+        self.counts.store_requests += 1;
         let op = Arc::new(op);
         let give_up = self.now.mono + self.settings.limits.store_timeout;
         let request = Request { op: Some(op.clone()), give_up, wait };
@@ -186,6 +191,7 @@ impl Cx {
     /// Asks the authenticator; `wait` says what the answer is for. Not repeated: whoever waits has a deadline of
     /// its own, and the engine forgets the question after the store's timeout.
     pub fn account(&mut self, op: AccountOp, wait: Wait) -> RequestId {
+        self.counts.account_requests += 1;
         let give_up = self.now.mono + self.settings.limits.negotiation_timeout;
         let id = self.pending.insert(Request { op: None, give_up, wait }, give_up);
         self.outputs.push_back(Output::Account { id, op: Box::new(op) });

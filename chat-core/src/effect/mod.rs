@@ -2,7 +2,7 @@
 //!
 //! Owns: the vocabulary of requests to stores and authenticators ([`StoreOp`], [`AccountOp`]) and of their answers,
 //! the outputs ([`Output`], [`Event`]), the mail between workers ([`Mail`]) and with other nodes ([`NodeMail`]), the outboxes ([`Wires`]), what the
-//! engine is told at its start ([`Settings`]), [`Cx`], through which rules cause effects, and what a store has to do
+//! engine is told at its start ([`Settings`]), [`Cx`], through which rules cause effects, what is counted meanwhile ([`Counts`]), and what a store has to do
 //! ([`ReferenceStore`]).
 //! In and out: plain owned data, cheap to clone, safe to send to another thread.
 //! Invariants: operations on one bare JID are carried out in the order they were asked, whatever the back end; a
@@ -11,6 +11,7 @@
 //! Not here: what is done with an answer (`engine/`), how a back end does it (`chat-net`).
 
 mod account;
+mod counts;
 mod cx;
 mod mail;
 mod node_mail;
@@ -28,6 +29,7 @@ mod wait;
 mod wire;
 
 pub use account::{AccountDone, AccountError, AccountOp, AccountResult};
+pub use counts::Counts;
 pub use cx::{Cx, Deadline};
 pub use mail::{Batch, Envelope, Fate, Mail, Posted, ResourceId, Scanned, SettleTo, Told};
 pub use node_mail::{NodeMail, NodeTold};

@@ -33,7 +33,9 @@ impl Engine {
                 return Err(format!("the outbox of {:?} has {len} bytes", session.conn));
             }
         }
+        let mut sessions = vec![0; settings.domains.len()];
         for user in self.users.iter() {
+            sessions[usize::from(user.domain)] += user.resources.len() as u32;
             let (jid, limits) = (&user.jid, user.limits(settings));
             let one = one(limits);
             let loading_max = settings.limits.loading_stanzas_max as usize;
@@ -79,6 +81,10 @@ impl Engine {
                 }
             }
         }
-        Ok(())
+        let counted = &self.cx.counts.sessions;
+        match sessions == *counted {
+            true => Ok(()),
+            false => Err(format!("there are {sessions:?} sessions, and {counted:?} are counted")),
+        }
     }
 }

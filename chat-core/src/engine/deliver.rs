@@ -260,6 +260,7 @@ impl Engine {
             self.send_afar(id, stanza, &meta, flight, &bytes);
         }
         if message && let Some(here) = here {
+            self.cx.counts.messages_delivered += 1;
             self.delivered(id, stanza, here, meta.delayed.then_some(&bytes));
         }
         self.stanza = bytes;

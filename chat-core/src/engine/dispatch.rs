@@ -23,6 +23,7 @@ impl Engine {
         lang: Option<&str>,
         settle: Option<(MsgId, SettleTo)>,
     ) {
+        self.cx.counts.received(stanza.kind);
         let id = settle.map_or_else(|| self.cx.message_id(), |s| s.0);
         let settle = settle.map(|s| s.1);
         let Some(user) = self.users.get_mut(seat.user) else { return };
@@ -78,6 +79,7 @@ impl Engine {
 
     /// To another worker: what was found in the stanza goes with it, so that it is not scanned again there.
     fn mail(&mut self, home: WorkerId, stanza: &Stanza<'_>, to: JidRef<'_>, meta: Meta<'_>) {
+        self.cx.counts.stanzas_mailed += 1;
         let batch = self.cx.batch(home);
         let (from, fate) = (stanza.from, meta.fate());
         if batch.put_scanned(from, to, meta.lang, stanza.view, fate) {
@@ -201,6 +203,7 @@ impl Engine {
         if !stanza.kind.may_be_answered() {
             return;
         }
+        self.cx.counts.bounces += 1;
         let id = stanza.view.id();
         let from = stanza.to.map(|t| t.as_str());
         let head = Head { from, to: Some(stanza.from.as_str()), id: id.as_deref() };

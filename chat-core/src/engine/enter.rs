@@ -81,6 +81,7 @@ impl Engine {
         let rid = self.cx.next_resource();
         user.resources.push(Resource::new(rid, name, conn));
         user.needed = self.cx.now.mono;
+        self.cx.counts.session_begins(user.domain);
         let bare = user.jid.clone();
         // Whose credentials are kept elsewhere exists from the first login on.
         let unknown = !user.exists && !user.ephemeral;

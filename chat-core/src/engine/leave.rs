@@ -64,6 +64,7 @@ impl Engine {
         let Some(index) = user.index(seat.resource) else { return };
         let jid = user.full_jid(index);
         let mut resource = user.resources.remove(index);
+        self.cx.counts.session_ends(user.domain);
         user.needed = self.cx.now.mono;
         // Before anything that is said of its messages: who hears of them knows that it is gone.
         self.note_gone(&jid);

@@ -40,7 +40,7 @@ use std::sync::Arc;
 
 use crate::base::{ConnId, Mono, Now, Rng, UserId};
 use crate::effect::{
-    Batch, Cx, Deadline, Mail, NodeMail, Output, Promise, ResourceId, Settings, Told, Unacked,
+    Batch, Counts, Cx, Deadline, Mail, NodeMail, Output, Promise, ResourceId, Settings, Told, Unacked,
 };
 use crate::ext::{Extension, Host};
 use crate::session::HandOver;
@@ -229,10 +229,15 @@ impl Engine {
         Census {
             connections: self.sessions.len(),
             users: self.users.len(),
-            resources: self.users.iter().map(|u| u.resources.len()).sum(),
+            resources: self.cx.counts.sessions.iter().map(|n| *n as usize).sum(),
             requests: self.cx.pending.len(),
             timers: self.cx.timers.len(),
         }
+    }
+
+    /// What it counts. No more work than a copy, as [`Engine::census`].
+    pub fn counts(&self) -> &Counts {
+        &self.cx.counts
     }
 
     fn on_time(&mut self) {

@@ -25,6 +25,7 @@ impl Engine {
             self.bounce(stanza, &Condition::ServiceUnavailable.into());
             return self.cx.settled(meta.settle);
         }
+        self.cx.counts.messages_kept += 1;
         let mut bytes = Vec::with_capacity(stanza.view.bytes().len() + 64);
         write_for_client(stanza, &Meta { delayed: false, ..meta }, user, &mut bytes);
         self.spool(id, &bytes, meta.id, meta.at, meta.settle, true);

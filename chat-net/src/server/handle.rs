@@ -11,7 +11,7 @@ use chat_core::engine::{Command, KickReason};
 use chat_core::jid::BareJid;
 use chat_core::session::Listener;
 
-use super::{Events, Life};
+use super::{Events, Life, Survey};
 use crate::net::{Detached, MemoryStream, block_on, pair};
 use crate::worker::{Letter, Shared};
 
@@ -74,6 +74,10 @@ pub struct Stats {
     pub guest_turns: u64,
     /// Panics of workers so far; each has closed the connections of one worker.
     pub panics: u64,
+    /// Bytes of mail between workers that have not been read.
+    pub mail_bytes: usize,
+    /// Letters that wait for workers: mail, answers of stores, new connections.
+    pub letters: usize,
 }
 
 impl ServerHandle {
@@ -193,7 +197,22 @@ impl ServerHandle {
             moved: counters.iter().map(|worker| worker.moved.load(Ordering::Relaxed)).sum(),
             guest_turns: counters.iter().map(|worker| worker.guest_turns.load(Ordering::Relaxed)).sum(),
             panics: counters.iter().map(|worker| worker.panics.load(Ordering::Relaxed)).sum(),
+            mail_bytes: shared.inboxes.iter().map(|inbox| inbox.mail_bytes()).sum(),
+            letters: shared.inboxes.iter().map(|inbox| inbox.len()).sum(),
         }
+    }
+
+    /// Asks all workers how much there is: sessions of each domain, users in memory, what was counted. They answer with
+    /// their next turn, so this costs nothing while nobody asks.
+    #[must_use]
+    pub fn survey(&self) -> Survey {
+        let shared = &self.inner.shared;
+        let domains = shared.settings.domains.iter().map(|domain| domain.name.clone()).collect();
+        let (survey, forms) = Survey::new(shared.inboxes.len(), domains);
+        for (inbox, form) in shared.inboxes.iter().zip(forms) {
+            inbox.post(Letter::Survey(form));
+        }
+        survey
     }
 
     /// Asks the authenticators again which mechanisms they can serve, and offers those from now on, where the embedder

@@ -14,13 +14,16 @@ mod handle;
 mod life;
 mod mechanisms;
 mod start;
+mod survey;
 
 pub use builder::{Domain, Server, ServerBuilder, StartError};
 pub(crate) use events::EventHub;
 pub use events::{Events, ServerEvent};
 pub use handle::{Gone, SendError, ServerHandle, Stats};
 pub(crate) use life::{Life, Member};
+pub(crate) use survey::Form;
+pub use survey::{Overview, Survey};
 
 pub use chat_core::base::Limits;
-pub use chat_core::effect::Event;
+pub use chat_core::effect::{Counts, Event};
 pub use chat_core::session::Listener;

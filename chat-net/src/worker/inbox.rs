@@ -13,6 +13,7 @@ use chat_core::session::Listener;
 
 use super::conn::Parcel;
 use crate::net::Detached;
+use crate::server::Form;
 
 /// A letter to a worker.
 pub(crate) enum Letter {
@@ -34,6 +35,8 @@ pub(crate) enum Letter {
     Account { run: u64, id: RequestId, result: AccountResult },
     /// A wish of the embedder.
     Command(Command),
+    /// A question of the embedder: how much there is.
+    Survey(Form),
     /// Nothing but a reason to look around.
     Nudge,
 }
@@ -170,7 +173,7 @@ impl Inbox {
     }
 
     /// Bytes of the mail that waits.
-    pub(super) fn mail_bytes(&self) -> usize {
+    pub(crate) fn mail_bytes(&self) -> usize {
         self.mail_bytes.load(Ordering::Relaxed)
     }
 

@@ -88,6 +88,7 @@ impl Worker {
                 }
                 self.engine.handle(now, Input::Command(command));
             }
+            Letter::Survey(form) => form.fill(&self.engine),
             Letter::Nudge => {}
         }
     }

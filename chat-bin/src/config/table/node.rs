@@ -1,5 +1,6 @@
 //! Every section except `[limits]`.
 
+use chat_core::base::time::Span;
 use chat_core::cluster::identity::is_host_name;
 
 use super::{Fallback, Kind, Scope, Setting};
@@ -301,6 +302,24 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Highest number of the sibling host names: with 1 and 4, ch-prod-3.example has the siblings ch-prod-1.example to ch-prod-4.example.",
     )
     .variable("MEMTABD_HIGH_LIMIT"),
+    Setting::new(
+        "drain.grace",
+        Kind::Duration { min: Span(0), max: Span::secs(86_400) },
+        Fallback::Nothing,
+        "How long the health check says 503 before clients are sent away: at least the balancer's interval times the failures that it waits for. Without one 10s in a cluster, and no time for a lone node.",
+    ),
+    Setting::new(
+        "drain.rate",
+        count(1, 1_000_000),
+        Fallback::Text("200"),
+        "Sessions that leave for other nodes in a second. A lone node closes all at once.",
+    ),
+    Setting::new(
+        "drain.deadline",
+        Kind::Duration { min: Span(0), max: Span::secs(86_400) },
+        Fallback::Text("60s"),
+        "How long after the grace sessions may take to leave; then the rest is closed and stored at once. Whoever ends the process (systemd, Kubernetes) should allow `drain.grace`, this and 30 s.",
+    ),
     Setting::new(
         "admin.token",
         Kind::Secret,

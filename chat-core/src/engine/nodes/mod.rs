@@ -95,6 +95,19 @@ impl Cluster {
 }
 
 impl Engine {
+    /// How many sessions each other node has, by its name, of the users whose home this worker is; two that have the same
+    /// name are two lives of one node, of which the first is going.
+    pub fn sessions_elsewhere(&self) -> impl Iterator<Item = (&str, usize)> {
+        let tables = self.cluster.iter().map(|cluster| &cluster.table);
+        let nodes = tables.flat_map(Table::by_node).filter(|(node, ..)| *node != OWN);
+        nodes.map(|(_, name, sessions)| (name, sessions))
+    }
+
+    /// Stanzas that went to other nodes and have no result yet.
+    pub fn parcels_underway(&self) -> usize {
+        self.cluster.as_ref().map_or(0, |cluster| cluster.envelopes.len())
+    }
+
     /// The agent has news. What follows from them for this worker comes after all of them.
     pub(super) fn on_cluster(&mut self, mail: &mut NodeMail) {
         if self.cluster.is_some() {

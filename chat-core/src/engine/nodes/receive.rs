@@ -82,6 +82,7 @@ impl Engine {
     fn take_parcel(&mut self, id: UserId, parcel: &Parcel<'_>, settle: Option<SettleTo>) {
         let Some(user) = self.users.get_mut(id) else { return self.cx.answer(settle, Outcome::Moved) };
         let message = parcel.stanza.starts_with("<message");
+        self.cx.counts.parcels_received += 1;
         if settle.is_some() && message {
             if user.gone.contains(parcel.id) {
                 // It came before, and a client has it.
@@ -104,6 +105,7 @@ impl Engine {
         let Some(here) = Resources::of(parcel.targets.iter().filter_map(place)) else {
             return self.cx.answer(settle, Outcome::Moved);
         };
+        self.cx.counts.messages_delivered += u64::from(message);
         let managed = here.iter().filter(|&i| user.resources[i].sm.is_some()).count();
         let (bytes, now) = (parcel.stanza.as_bytes(), self.cx.now.mono);
         let meta = Meta {

@@ -107,6 +107,7 @@ impl Engine {
                 stanza: text,
             };
             self.cx.node_mail.put(&NodeTold::Parcel { node, parcel });
+            self.cx.counts.parcels_sent += 1;
             if let Some(sent) = &sent {
                 cluster.enter(id, envelope, node, flight, sent.clone(), Targets(&targets).iter());
             }

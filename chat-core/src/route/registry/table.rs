@@ -77,8 +77,8 @@ pub struct Table {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seat {
     Free,
-    /// A life of a node, and the bytes that its records are reckoned to take.
-    Taken(SmolStr, usize),
+    /// A life of a node, the bytes that its records are reckoned to take, and how many they are.
+    Taken(SmolStr, usize, usize),
     /// Its records are not seen any more, and are being removed. `true`: from the beginning of the list.
     Gone(bool),
 }
@@ -118,12 +118,20 @@ impl Table {
         if self.nodes.len() <= i {
             self.nodes.resize(i + 1, Seat::Free);
         }
-        self.nodes[i] = Seat::Taken(name.into(), 0);
+        self.nodes[i] = Seat::Taken(name.into(), 0, 0);
     }
 
     /// Whether a node has this number: it was given, and the node is not gone.
     pub fn is_seated(&self, node: NodeId) -> bool {
         is_seated(&self.nodes, node)
+    }
+
+    /// How many records there are of each node that has a seat.
+    pub fn by_node(&self) -> impl Iterator<Item = (NodeId, &str, usize)> {
+        self.nodes.iter().enumerate().filter_map(|(i, seat)| match seat {
+            Seat::Taken(name, _, records) => Some((NodeId(i as u16), name.as_str(), *records)),
+            Seat::Free | Seat::Gone(_) => None,
+        })
     }
 
     /// Whether no node has this number, and no record of an earlier one is left.
@@ -238,8 +246,9 @@ impl Table {
         }
         if found {
             self.records -= 1;
-            if let Some(Seat::Taken(_, bytes)) = self.nodes.get_mut(usize::from(node.0)) {
+            if let Some(Seat::Taken(_, bytes, records)) = self.nodes.get_mut(usize::from(node.0)) {
                 *bytes -= reckoned(user, resource);
+                *records -= 1;
             }
             match left {
                 0 => self.vacate(place, hash),
@@ -332,7 +341,7 @@ impl Table {
 
     /// Reckons a new record to its node.
     fn charge(&mut self, node: NodeId, record: &Record<'_>) -> Result<(), Refused> {
-        let Some(Seat::Taken(_, bytes)) = self.nodes.get_mut(usize::from(node.0)) else {
+        let Some(Seat::Taken(_, bytes, records)) = self.nodes.get_mut(usize::from(node.0)) else {
             unreachable!("it has a seat, or nothing would be applied")
         };
         let more = *bytes + reckoned(record.user, record.resource);
@@ -340,6 +349,7 @@ impl Table {
             return Err(Refused::Node);
         }
         *bytes = more;
+        *records += 1;
         Ok(())
     }
 
@@ -418,7 +428,7 @@ fn wins(nodes: &[Seat], a: &Stored<'_>, b: &Stored<'_>) -> bool {
 
 fn name(nodes: &[Seat], node: NodeId) -> Option<&str> {
     match nodes.get(usize::from(node.0)) {
-        Some(Seat::Taken(name, _)) => Some(name),
+        Some(Seat::Taken(name, ..)) => Some(name),
         _ => None,
     }
 }

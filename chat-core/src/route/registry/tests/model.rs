@@ -115,6 +115,9 @@ proptest! {
         let (mut t, mut m) = (Table::new(KEY), Model::default());
         for step in steps {
             take(&mut t, &mut m, step)?;
+            let counted: Vec<_> = t.by_node().map(|(node, _, records)| (node.0, records)).collect();
+            let of = |node: &u16| (*node, m.live.keys().filter(|(.., n)| n == node).count());
+            prop_assert_eq!(counted, m.seated.iter().map(of).collect::<Vec<_>>());
             for user in ["u0@d0", "u1@d0", "u2@d0", "u3@d0", "d0", "u0@d1", "u1@d1", "u2@d1", "u3@d1", "d1"] {
                 let seen: Vec<_> = t
                     .of(user)

@@ -1,0 +1,256 @@
+//! The drain: how a node takes leave of its clients (docs/CONFIGURATION.md, `drain`).
+//!
+//! Owns: that there is one drain at a time, whoever asks for it, and how far it has come. Not here: moving and closing
+//! sessions (the engine), the order of ending a process (`serve`).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::admin::{DrainOrder, DrainPhase, DrainStatus};
+use crate::config;
+
+/// Who asked for the drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// A signal of this name. Whoever sends one ends the process if it does not end, so there is no way back.
+    Signal(&'static str),
+    /// The administration API.
+    Api,
+}
+
+impl Cause {
+    fn name(self) -> &'static str {
+        match self {
+            Cause::Signal(name) => name,
+            Cause::Api => "API",
+        }
+    }
+}
+
+/// Why a drain cannot be called off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TooLate {
+    /// There is none.
+    NoDrain,
+    /// A signal asked for it.
+    Signalled,
+    /// Sessions have left already.
+    Begun,
+}
+
+/// The drain of one node.
+pub(super) struct Drain {
+    plan: config::Drain,
+    state: Mutex<Option<Begun>>,
+    changed: Notify,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    cause: Cause,
+    /// Somebody who asked for it cannot take it back.
+    is_signalled: bool,
+    plan: config::Drain,
+    at: Instant,
+    /// Since when sessions leave, and how many there were.
+    leaving: Option<(Instant, usize)>,
+}
+
+impl Begun {
+    fn grace_end(&self) -> Instant {
+        self.at + self.plan.grace
+    }
+}
+
+impl Drain {
+    /// None yet; if there is one, this is how.
+    pub(super) fn new(plan: config::Drain) -> Drain {
+        Drain { plan, state: Mutex::default(), changed: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Option<Begun>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins it, or joins the one that there is. What the order says replaces what was said before. Returns whether this
+    /// began it.
+    pub(super) fn begin(&self, cause: Cause, order: DrainOrder) -> bool {
+        let mut state = self.state();
+        let first = state.is_none();
+        let begun = state.get_or_insert_with(|| Begun {
+            cause,
+            is_signalled: false,
+            plan: self.plan,
+            at: Instant::now(),
+            leaving: None,
+        });
+        begun.is_signalled |= matches!(cause, Cause::Signal(_));
+        let plan = &mut begun.plan;
+        plan.grace = order.grace.map_or(plan.grace, Duration::from_secs_f64);
+        plan.rate = order.rate.unwrap_or(plan.rate);
+        plan.deadline = order.deadline.map_or(plan.deadline, Duration::from_secs_f64);
+        let config::Drain { grace, rate, deadline } = *plan;
+        drop(state);
+        let by = cause.name();
+        match first {
+            true => {
+                tracing::info!(by, ?grace, rate, ?deadline, "draining: the health check says 503 from now on")
+            }
+            false => tracing::info!(by, ?grace, rate, ?deadline, "asked to drain, which it does already"),
+        }
+        self.changed.notify_waiters();
+        first
+    }
+
+    /// Thinks better of it.
+    pub(super) fn call_off(&self) -> Result<(), TooLate> {
+        let mut state = self.state();
+        match &*state {
+            None => return Err(TooLate::NoDrain),
+            Some(begun) if begun.is_signalled => return Err(TooLate::Signalled),
+            Some(begun) if begun.leaving.is_some() => return Err(TooLate::Begun),
+            Some(_) => *state = None,
+        }
+        drop(state);
+        tracing::info!("the drain is called off");
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Whether the health check is to say 503 because of it.
+    pub(super) fn is_on(&self) -> bool {
+        self.state().is_some()
+    }
+
+    /// Ready when there is a drain.
+    pub(super) async fn begun(&self) {
+        self.until(|begun| begun.is_some().then(Instant::now)).await;
+    }
+
+    /// Ready when there is a drain whose grace is over: sessions are to leave.
+    pub(super) async fn grace_is_over(&self) {
+        self.until(|begun| begun.map(|begun| begun.grace_end())).await;
+    }
+
+    /// Ready when the moment has come that this finds; looked for again after each change.
+    async fn until(&self, moment: impl Fn(Option<Begun>) -> Option<Instant>) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Before looking: a change between the look and the wait counts.
+            changed.as_mut().enable();
+            let at = moment(*self.state());
+            match at {
+                Some(at) if at <= Instant::now() => return,
+                Some(at) => tokio::select! {
+                    () = sleep_until(at) => {}
+                    () = changed => {}
+                },
+                None => changed.await,
+            }
+        }
+    }
+
+    /// From now on sessions leave; so many there are.
+    pub(super) fn leave(&self, sessions: usize) {
+        if let Some(begun) = &mut *self.state() {
+            begun.leaving.get_or_insert_with(|| (Instant::now(), sessions));
+        }
+    }
+
+    /// How far it is, if there is one. So many sessions are here; all that are gone were closed, as a lone node has nowhere
+    /// to move them to.
+    pub(super) fn status(&self, left: usize) -> Option<DrainStatus> {
+        let begun = (*self.state())?;
+        let (phase, lost) = match begun.leaving {
+            None => (DrainPhase::Grace, 0),
+            Some((_, sessions)) => (DrainPhase::Closing, sessions.saturating_sub(left)),
+        };
+        let grace = begun.grace_end().saturating_duration_since(Instant::now());
+        Some(DrainStatus {
+            by: begun.cause.name().to_owned(),
+            phase,
+            left,
+            moved: 0,
+            lost,
+            seconds_to_go: grace.as_secs_f64(),
+            revocable: !begun.is_signalled && begun.leaving.is_none(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::timeout;
+
+    const HOUR: f64 = 3600.0;
+    const PLAN: config::Drain =
+        config::Drain { grace: Duration::from_secs(3600), rate: 200, deadline: Duration::from_secs(60) };
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime").block_on(test);
+    }
+
+    fn grace(seconds: f64) -> DrainOrder {
+        DrainOrder { grace: Some(seconds), ..DrainOrder::default() }
+    }
+
+    async fn is_over(drain: &Drain) -> bool {
+        timeout(Duration::from_millis(20), drain.grace_is_over()).await.is_ok()
+    }
+
+    #[test]
+    fn the_grace_passes_before_sessions_leave() {
+        run(async {
+            let drain = Drain::new(PLAN);
+            assert!(!is_over(&drain).await, "nobody asked");
+            assert!(drain.begin(Cause::Api, DrainOrder::default()) && drain.is_on());
+            assert!(!is_over(&drain).await);
+            let status = drain.status(7).expect("a drain");
+            assert_eq!((status.by.as_str(), status.phase, status.left), ("API", DrainPhase::Grace, 7));
+            assert!((HOUR - 60.0..=HOUR).contains(&status.seconds_to_go) && status.revocable, "{status:?}");
+        });
+    }
+
+    #[test]
+    fn who_asks_again_joins_and_may_hurry() {
+        run(async {
+            let drain = Drain::new(PLAN);
+            drain.begin(Cause::Api, DrainOrder::default());
+            // Who waits already hears of it.
+            let (over, ()) = tokio::join!(timeout(Duration::from_secs(60), drain.grace_is_over()), async {
+                assert!(!drain.begin(Cause::Signal("SIGTERM"), grace(0.0)));
+            });
+            assert!(over.is_ok());
+            let status = drain.status(7).expect("a drain");
+            assert_eq!((status.by.as_str(), status.seconds_to_go), ("API", 0.0));
+            assert!(!status.revocable, "whoever sent the signal means it");
+        });
+    }
+
+    #[test]
+    fn it_is_called_off_while_nobody_has_left() {
+        run(async {
+            let drain = Drain::new(PLAN);
+            assert_eq!(drain.call_off(), Err(TooLate::NoDrain));
+            drain.begin(Cause::Api, grace(0.0));
+            assert_eq!(drain.call_off(), Ok(()));
+            assert!(!drain.is_on() && drain.status(3).is_none());
+            assert!(!is_over(&drain).await);
+
+            drain.begin(Cause::Api, grace(0.0));
+            drain.leave(10);
+            assert_eq!(drain.call_off(), Err(TooLate::Begun));
+            assert_eq!(drain.status(4).map(|status| (status.left, status.lost)), Some((4, 6)));
+
+            let drain = Drain::new(PLAN);
+            drain.begin(Cause::Signal("SIGTERM"), DrainOrder::default());
+            assert_eq!(drain.call_off(), Err(TooLate::Signalled));
+        });
+    }
+}
