@@ -43,7 +43,7 @@ fn server() -> &'static ServerHandle {
 /// Accounts from `first` on: tests run side by side, and each has its own.
 fn target(first: u32) -> Target {
     let address = server().local_addr(Listener::Clients).expect("it listens");
-    let own = Process { pid: std::process::id(), children: false };
+    let own = Process { pid: std::process::id(), peer: None, children: false };
     Target { first, server: Some(own), label: "test".to_owned(), ..Target::new(address) }
 }
 

@@ -120,11 +120,19 @@ fn what_is_in_the_way_is_named() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.starts_with("error: cannot connect to the database 127.0.0.1:1/chat: "), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
-    for alone in ["cluster.secret=0123456789abcdef", "cluster.role=standby", "cluster.active_wanted=4"] {
+    for alone in ["cluster.role=standby", "cluster.active_wanted=4"] {
         let (code, said) = serve(&["store.url=memory:", alone]);
-        assert_eq!(code, Some(1), "{alone}");
-        assert!(said.contains("this build does not form clusters yet"), "{said}");
+        assert_eq!(code, Some(2), "{alone}");
+        assert!(said.contains("without cluster.secret the node stays alone"), "{said}");
     }
+    let (code, said) = serve(&[
+        "store.url=memory:",
+        "listen.web=",
+        "cluster.secret=0123456789abcdef",
+        &format!("listen.cluster={address}"),
+    ]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with(&format!("error: cannot listen on {address}: ")), "{said}");
 }
 
 /// Runs the program in an empty directory.

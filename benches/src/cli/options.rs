@@ -46,6 +46,13 @@ pub(super) struct Common {
     /// Its process, to measure its CPU and memory.
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
+    /// Where another node of its cluster listens: users with odd numbers connect there, so that each pair of users talks from
+    /// node to node.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "relay")]
+    peer_server: Option<String>,
+    /// The process of that node: what is measured is both together.
+    #[arg(long, value_name = "PID", requires_all = ["peer_server", "server_pid"])]
+    peer_server_pid: Option<u32>,
     /// Count the processes that it has started, too.
     #[arg(long, requires = "server_pid")]
     children: bool,
@@ -89,9 +96,10 @@ impl Common {
         let target = Target {
             address: match &relay {
                 Some(relay) => relay.address,
-                None => self.address()?,
+                None => address(&self.server)?,
             },
-            server: pid.map(|pid| Server { pid, children: self.children }),
+            peer: self.peer_server.as_deref().map(address).transpose()?,
+            server: pid.map(|pid| Server { pid, peer: self.peer_server_pid, children: self.children }),
             domain: self.domain.clone(),
             prefix: self.user.clone(),
             first: self.first,
@@ -104,12 +112,12 @@ impl Common {
         };
         Ok((target, relay))
     }
+}
 
-    fn address(&self) -> Result<SocketAddr, Failure> {
-        let unknown = |why: String| Failure::Options(format!("{}: {why}", self.server));
-        let mut found = self.server.to_socket_addrs().map_err(|e| unknown(e.to_string()))?;
-        found.next().ok_or_else(|| unknown("no address".to_owned()))
-    }
+fn address(server: &str) -> Result<SocketAddr, Failure> {
+    let unknown = |why: String| Failure::Options(format!("{server}: {why}"));
+    let mut found = server.to_socket_addrs().map_err(|e| unknown(e.to_string()))?;
+    found.next().ok_or_else(|| unknown("no address".to_owned()))
 }
 
 #[derive(Debug, Args)]

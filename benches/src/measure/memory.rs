@@ -108,7 +108,12 @@ impl MemoryMeter {
     }
 
     fn pss(&self) -> io::Result<Option<u64>> {
-        self.server.map(|s| procfs::pss(s.pid, s.children)).transpose()
+        (self.server)
+            .map(|s| {
+                let peer = s.peer.map(|pid| procfs::pss(pid, s.children)).transpose()?;
+                Ok(procfs::pss(s.pid, s.children)? + peer.unwrap_or_default())
+            })
+            .transpose()
     }
 }
 

@@ -8,11 +8,13 @@ use serde::Serialize;
 
 use super::procfs::{self, Machine, Ticks};
 
-/// The process that is measured.
+/// The process that is measured, or two of them that are one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Server {
     /// Its id.
     pub pid: u32,
+    /// That of the other node.
+    pub peer: Option<u32>,
     /// Whether what it has started counts, too.
     pub children: bool,
 }
@@ -45,6 +47,11 @@ pub struct Usage {
     pub stolen_cores: f64,
 }
 
+fn cpu(server: Server) -> io::Result<Ticks> {
+    let peer = server.peer.map(|pid| procfs::cpu(pid, server.children)).transpose()?;
+    Ok(procfs::cpu(server.pid, server.children)? + peer.unwrap_or_default())
+}
+
 impl Snapshot {
     /// Now.
     ///
@@ -54,7 +61,7 @@ impl Snapshot {
         let own = clock_gettime(ClockId::ProcessCPUTime);
         Ok(Snapshot {
             at: Instant::now(),
-            server: server.map(|s| procfs::cpu(s.pid, s.children)).transpose()?,
+            server: server.map(cpu).transpose()?,
             own: Duration::new(
                 u64::try_from(own.tv_sec).unwrap_or(0),
                 u32::try_from(own.tv_nsec).unwrap_or(0),

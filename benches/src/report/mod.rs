@@ -29,6 +29,8 @@ pub struct Report {
     pub label: String,
     /// Where the server was.
     pub address: String,
+    /// Where the other node was, to which every other user was connected.
+    pub peer: Option<String>,
     /// What was under the streams.
     pub security: &'static str,
     /// How clients logged in.
@@ -71,6 +73,7 @@ impl Report {
             mode,
             label: target.label.clone(),
             address: target.address.to_string(),
+            peer: target.peer.map(|peer| peer.to_string()),
             security: match target.security {
                 Security::None => "none",
                 Security::Starttls => "starttls",

@@ -83,7 +83,7 @@ pub fn run(target: &Target, options: &Options) -> Result<Report, Failure> {
     check(options)?;
     descriptors::provide(2 * u64::from(options.pairs))?;
     let mut hub = Hub::new()?;
-    let mut ramp = Ramp::new(target.address, target.plan());
+    let mut ramp = Ramp::new(target);
     ramp.plan.presence = true;
     let sessions = ramp.all(&mut hub, target.first, 2 * options.pairs, target.parallel, &mut |_| Ok(()))?;
     let mut input = Input::new();

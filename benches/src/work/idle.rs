@@ -47,7 +47,7 @@ pub fn run(target: &Target, options: &Options) -> Result<Report, Failure> {
     }
     descriptors::provide(all.into())?;
     let mut hub = Hub::new()?;
-    let mut ramp = Ramp::new(target.address, target.plan());
+    let mut ramp = Ramp::new(target);
     (ramp.plan.presence, ramp.plan.roster) = (options.presence, options.roster);
     let mut sessions = ramp.all(&mut hub, target.first, options.before, target.parallel, &mut |_| Ok(()))?;
     let mut input = Input::new();

@@ -52,7 +52,7 @@ pub fn run(target: &Target, options: &Options) -> Result<Report, Failure> {
         return Err(Failure::Options("there must be at least one user, and one login at a time".to_owned()));
     }
     descriptors::provide(u64::from(options.users))?;
-    let mut ramp = Ramp::new(target.address, target.plan());
+    let mut ramp = Ramp::new(target);
     ramp.plan.presence = options.presence;
     let mut logins = Logins {
         hub: Hub::new()?,

@@ -69,7 +69,7 @@ pub fn run(target: &Target, options: &Options) -> Result<Report, Failure> {
     let count = options.groups * group;
     descriptors::provide(count.into())?;
     let mut hub = Hub::new()?;
-    let mut ramp = Ramp::new(target.address, target.plan());
+    let mut ramp = Ramp::new(target);
     ramp.plan.presence = true;
     let sessions = ramp.all(&mut hub, target.first, count, target.parallel, &mut |_| Ok(()))?;
     let mut input = Input::new();

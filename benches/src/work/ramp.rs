@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 
-use super::Failure;
+use super::{Failure, Target};
 use crate::net::{ConnId, Hub, Read};
 use crate::report::Progress;
 use crate::xmpp::{Input, Login, Plan, Security, Step, Token, User};
@@ -30,6 +30,8 @@ pub struct Session {
 /// Logins under way.
 pub struct Ramp {
     address: SocketAddr,
+    /// Of users with odd numbers, if it is another.
+    peer: Option<SocketAddr>,
     /// How they log in.
     pub plan: Plan,
     tls: Option<Arc<ClientConfig>>,
@@ -42,9 +44,11 @@ pub struct Ramp {
 impl Ramp {
     /// To this server.
     #[must_use]
-    pub fn new(address: SocketAddr, plan: Plan) -> Ramp {
+    pub fn new(target: &Target) -> Ramp {
+        let plan = target.plan();
         let tls = (plan.security != Security::None).then(crate::net::client_config);
-        Ramp { address, plan, tls, logins: Vec::new(), under_way: 0, out: Vec::new() }
+        let (address, peer) = (target.address, target.peer);
+        Ramp { address, peer, plan, tls, logins: Vec::new(), under_way: 0, out: Vec::new() }
     }
 
     /// How many are under way.
@@ -59,7 +63,8 @@ impl Ramp {
     /// No connection can be made.
     pub fn start(&mut self, hub: &mut Hub, user: User) -> Result<(), Failure> {
         let begun = Instant::now();
-        let conn = hub.connect(self.address)?;
+        let address = self.peer.filter(|_| user.0 % 2 == 1).unwrap_or(self.address);
+        let conn = hub.connect(address)?;
         let mut login = Login::new(user, &self.plan);
         if let (Security::Direct, Some(tls)) = (self.plan.security, &self.tls) {
             hub.start_tls(conn, tls, &self.plan.domain)?;

@@ -11,6 +11,9 @@ use crate::xmpp::{Mechanism, Plan, Security};
 pub struct Target {
     /// Where clients connect.
     pub address: SocketAddr,
+    /// Where users with odd numbers connect instead, if the server is two nodes of a cluster: each pair then talks from one to
+    /// the other.
+    pub peer: Option<SocketAddr>,
     /// Its process, if it may be looked at.
     pub server: Option<Server>,
     /// The domain of the accounts.
@@ -39,6 +42,7 @@ impl Target {
     pub fn new(address: SocketAddr) -> Target {
         Target {
             address,
+            peer: None,
             server: None,
             domain: "localhost".to_owned(),
             prefix: "user".to_owned(),

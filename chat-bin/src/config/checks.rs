@@ -117,6 +117,14 @@ impl Rules<'_> {
                 );
             }
         }
+        for name in ["cluster.role", "cluster.active_wanted"] {
+            if no_secret && set.contains(&name) {
+                self.error(
+                    &[name, "cluster.secret"],
+                    "means something in a cluster only, and without cluster.secret the node stays alone",
+                );
+            }
+        }
     }
 
     fn lists(&mut self) {

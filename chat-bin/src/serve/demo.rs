@@ -26,12 +26,13 @@ pub(super) struct DemoAccount {
 }
 
 /// Makes two accounts if this is a first try: nobody said which domains are served, nobody else's machine can
-/// connect, and the store is empty.
+/// connect, no cluster is wanted, and the store is empty.
 pub(super) fn make(config: &Config, accounts: &dyn Accounts) -> Result<Vec<DemoAccount>, Failure> {
     let [domain] = config.domains.as_slice() else { return Ok(Vec::new()) };
     let settings = config.for_domain(domain);
     let here = config.listen.c2s.iter().chain(&config.listen.c2s_tls).all(|a| a.ip().is_loopback());
     if config.origin("domains") != &Origin::Default
+        || config.cluster.is_on()
         || !here
         || !settings.auth.methods.contains(&AuthMethod::Store)
         || !is_empty(accounts)?

@@ -10,6 +10,7 @@
 
 mod backdoor;
 mod certificates;
+mod cluster;
 mod demo;
 mod descriptors;
 mod domains;
@@ -116,7 +117,7 @@ async fn until_drained(node: &mut Node, signals: &mut Signals, signalled: &mut b
             },
             _ = look.tick() => node.look_at_certificates(),
             () = &mut over => return Ok(()),
-            () = &mut closed => return Err(Failure::new("the server has ended by itself; its log says why")),
+            () = &mut closed => return Err(node.why_it_ended()),
         }
     }
 }

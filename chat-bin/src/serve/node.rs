@@ -5,6 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use chat_net::auth::KeyPool;
+use chat_net::cluster::{ClusterEnd, ClusterHandle};
 use chat_net::proxy::TrustedProxies;
 use chat_net::server::{Listener, Server, ServerHandle};
 use chat_net::spawn::Spawner;
@@ -12,6 +13,7 @@ use chat_net::tls::Tls;
 
 use super::backdoor;
 use super::certificates::{Certificates, Watch};
+use super::cluster;
 use super::demo::{self, DemoAccount, Welcome};
 use super::domains::Parts;
 use super::http::Port;
@@ -39,7 +41,7 @@ impl Node {
         for note in &config.notes {
             tracing::warn!("{note}");
         }
-        refuse_what_is_missing(config)?;
+        mention_what_is_missing(config);
         let opened = store::open(config, Opener::Server)?;
         let directory = store::directory(config);
         let salt_secret = match opened.salt_secret {
@@ -53,6 +55,7 @@ impl Node {
         let accounts = demo::make(config, &*opened.accounts)?;
         let web = Port::listen(&addresses(config, "listen.web"), web::BOUNDS)?;
         let backdoor = Port::listen(&addresses(config, "listen.admin"), backdoor::BOUNDS)?;
+        let cluster = cluster::of(config, addresses(config, "listen.cluster"))?;
         let mut builder = Server::builder()
             .store(opened.store)
             .tls(tls.clone())
@@ -79,6 +82,9 @@ impl Node {
                 builder = builder.listen(kind, address);
             }
         }
+        if let Some(cluster) = cluster {
+            builder = builder.cluster(cluster);
+        }
         let handle = builder.start()?;
         let operator = Arc::new(Operator::new(config, handle.clone()));
         let node = Node { handle, operator: operator.clone(), watch, tls };
@@ -98,6 +104,8 @@ impl Node {
         let (clients, clients_tls) = (of(Listener::Clients), of(Listener::ClientsTls));
         let mut named = vec![("c2s", clients.clone()), ("c2s_tls", clients_tls.clone())];
         named.extend(ports.iter().map(|(service, port)| (*service, port.addresses())));
+        let cluster = self.handle.cluster().map(|cluster| cluster.local_addrs().to_vec());
+        named.push(("cluster", cluster.unwrap_or_default()));
         for (service, list) in named {
             for address in list {
                 tracing::info!(service, %address, "listening");
@@ -117,6 +125,14 @@ impl Node {
         }
         let (workers, version) = (config.workers, env!("CARGO_PKG_VERSION"));
         tracing::info!(domains = config.domains.join(" "), store = %config.store.url, workers, version, "ready");
+    }
+
+    /// After it has ended without being asked to.
+    pub(super) fn why_it_ended(&self) -> Failure {
+        match self.handle.cluster().and_then(ClusterHandle::ended) {
+            Some(end @ ClusterEnd::Fatal(_)) => Failure::new(end.to_string()),
+            _ => Failure::new("the server has ended by itself; its log says why"),
+        }
     }
 
     /// Loads the certificates again if their files have changed.
@@ -143,6 +159,7 @@ fn addresses(config: &Config, setting: &'static str) -> Vec<SocketAddr> {
         "listen.c2s" => &listen.c2s,
         "listen.c2s_tls" => &listen.c2s_tls,
         "listen.admin" => &listen.admin,
+        "listen.cluster" => &listen.cluster,
         _ => &listen.web,
     };
     let default = config.origin(setting) == &Origin::Default;
@@ -159,20 +176,10 @@ fn trusted_proxies(config: &Config) -> Result<TrustedProxies, Failure> {
     Ok(blocks.join(" ").parse()?)
 }
 
-/// What the configuration can say and this build cannot do: better refused than forgotten.
-fn refuse_what_is_missing(config: &Config) -> Result<(), Failure> {
-    if config.cluster.is_asked_for() {
-        return Err(Failure::new(
-            "this build does not form clusters yet: leave the settings cluster.* and memtabd.* out",
-        ));
+/// What the configuration can say and this build cannot do: better mentioned than forgotten.
+fn mention_what_is_missing(config: &Config) {
+    let setting = "listen.s2s";
+    if config.origin(setting) != &Origin::Default && !config.listen.s2s.is_empty() {
+        tracing::warn!(setting, "federation is not in this build yet: nothing listens there");
     }
-    let listen = &config.listen;
-    for (setting, what, addresses) in
-        [("listen.s2s", "federation", &listen.s2s), ("listen.cluster", "clusters", &listen.cluster)]
-    {
-        if config.origin(setting) != &Origin::Default && !addresses.is_empty() {
-            tracing::warn!(setting, "{what} is not in this build yet: nothing listens there");
-        }
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::drain::{Cause, Drain, TooLate};
 use crate::admin::{DomainStatus, DrainOrder, DrainStatus, NodeState, NodeStatus, PeerStatus, Role, Status};
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// How long workers have to say how much there is. They do in microseconds, unless they are stuck.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -19,6 +19,8 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Operator {
     name: String,
     workers: usize,
+    /// What it was started as.
+    role: Role,
     started: Instant,
     handle: ServerHandle,
     pub(super) drain: Drain,
@@ -37,6 +39,10 @@ impl Operator {
         Operator {
             name: config.node.to_string(),
             workers: config.workers,
+            role: match config.cluster.role {
+                config::Role::Standby if config.cluster.is_on() => Role::Standby,
+                _ => Role::Active,
+            },
             started: Instant::now(),
             handle,
             drain: Drain::new(config.drain),
@@ -45,7 +51,7 @@ impl Operator {
 
     /// Whether traffic should come here.
     pub(super) fn healthy(&self) -> bool {
-        !self.drain.is_on() && self.handle.healthy()
+        self.role == Role::Active && !self.drain.is_on() && self.handle.healthy()
     }
 
     /// Everything, as far as the workers say it in time.
@@ -58,7 +64,7 @@ impl Operator {
         let node = NodeStatus {
             name: self.name.clone(),
             addresses: Vec::new(),
-            role: Role::Active,
+            role: self.role,
             state: match (&drain, healthy) {
                 (Some(_), _) => NodeState::Draining,
                 (None, true) => NodeState::Up,

@@ -1,11 +1,12 @@
 //! A real server in a process of its own, for tests that play its clients and its operator.
 //!
-//! Owns: starting the `chat` binary in a directory of its own on free ports, its log, its end (asked for or sudden) and
+//! Owns: starting the `chat` binary, one or several as a cluster, in a directory of its own on free ports, its log, its end (asked for or sudden) and
 //! its next start on the same data and the same ports; running commands beside it; a client without a library.
 //! Not here: what real clients do (the tests that use this).
 #![allow(dead_code)] // Each test binary uses its own part.
 
 pub mod client;
+pub mod nodes;
 pub mod raw;
 
 use std::fs;
@@ -40,6 +41,8 @@ pub struct TestServer {
     pub web: SocketAddr,
     /// The backdoor.
     pub admin: SocketAddr,
+    /// Where other nodes connect, if it is a node of a cluster.
+    pub cluster: SocketAddr,
     /// The demo accounts of the first start, `(bare JID, password)`: romeo and juliet of localhost. Empty if the settings
     /// name domains.
     pub accounts: Vec<(String, String)>,
@@ -84,6 +87,7 @@ impl TestServer {
             c2s_tls: nowhere,
             web: nowhere,
             admin: nowhere,
+            cluster: nowhere,
             accounts: Vec::new(),
         };
         server.start_again();
@@ -115,12 +119,14 @@ impl TestServer {
             ("listen.c2s_tls", "c2s_tls"),
             ("listen.web", "web"),
             ("listen.admin", "admin"),
+            ("listen.cluster", "cluster"),
         ] {
             let Some(address) = self.log.address(service) else { continue };
             match service {
                 "c2s" => self.c2s = address,
                 "c2s_tls" => self.c2s_tls = address,
                 "admin" => self.admin = address,
+                "cluster" => self.cluster = address,
                 _ => self.web = address,
             }
             self.set(setting, &address.to_string());
@@ -218,6 +224,11 @@ impl TestServer {
             }
             assert!(begun.elapsed() < PATIENCE, "it does not write {part:?}:\n{}", self.log());
         }
+    }
+
+    /// Lines of the log, without those that are no JSON.
+    pub fn lines(&self) -> Vec<serde_json::Value> {
+        self.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// What the health check says: its status, or `None` if nobody answers.

@@ -67,6 +67,8 @@ pub trait LinkMachine: Send + 'static {
     /// Handles what others in this process have for the machine, and registers to be woken when there is more. `Ready`:
     /// the end; the machine is not asked any more.
     fn poll_inbox(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<LinkEnd>;
+    /// The turn is over. Whether nothing is left to do until something wakes; else there is another turn at once.
+    fn rest(&mut self, cx: &mut Context<'_>) -> bool;
 }
 
 /// Listens, dials, reads and writes for a [`LinkMachine`], until that has enough. To be spawned; it uses the sockets of the
@@ -82,6 +84,8 @@ pub struct LinkDriver {
     accepted: Arc<Mutex<Vec<TcpStream>>>,
     dials: Vec<Dial>,
     conns: BTreeMap<LinkConn, Conn>,
+    /// Kept for its memory.
+    ids: Vec<LinkConn>,
     next: u64,
     scratch: Vec<u8>,
     /// The machine has had enough.
@@ -133,6 +137,7 @@ impl LinkDriver {
             accepted: Arc::default(),
             dials: Vec::new(),
             conns: BTreeMap::new(),
+            ids: Vec::new(),
             next: 0,
             scratch: vec![0; SCRATCH_BYTES],
             is_ending: false,
@@ -300,31 +305,30 @@ impl LinkDriver {
         }
     }
 
-    /// Does what the machine asks for. Whether it asked for anything.
+    /// Does what the machine asks for, until it asks for nothing. Whether there is something that was never polled.
     fn obey(&mut self, runtime: Runtime, cx: &mut Context<'_>) -> bool {
-        let mut any = false;
-        while let Some(request) = self.machine.poll_request(self.clock.now()) {
-            any = true;
-            match request {
-                LinkRequest::Dial { peer, address } => {
-                    let by = Instant::now() + CONNECT_TIMEOUT;
-                    self.dials.push(Dial { peer, address, by, connecting: connect(address, runtime) });
-                }
-                LinkRequest::Close(id) => {
-                    if let Some(conn) = self.conns.get_mut(&id) {
-                        conn.close(Instant::now() + CLOSE_TIMEOUT);
+        let mut is_new = false;
+        loop {
+            while let Some(request) = self.machine.poll_request(self.clock.now()) {
+                is_new = true;
+                match request {
+                    LinkRequest::Dial { peer, address } => {
+                        let by = Instant::now() + CONNECT_TIMEOUT;
+                        self.dials.push(Dial { peer, address, by, connecting: connect(address, runtime) });
                     }
-                    self.turn(id, cx);
+                    LinkRequest::Close(id) => {
+                        if let Some(conn) = self.conns.get_mut(&id) {
+                            conn.close(Instant::now() + CLOSE_TIMEOUT);
+                        }
+                        self.turn(id, cx);
+                    }
                 }
             }
-        }
-        while let Some(id) = self.machine.poll_dirty() {
-            any = true;
+            let Some(id) = self.machine.poll_dirty() else { return is_new };
             if let Err(error) = self.feed(id, cx) {
                 self.lose(id, &error);
             }
         }
-        any
     }
 
     /// Listens to what others in this process want, until the machine has ended. Whether this is when, and how.
@@ -402,15 +406,18 @@ impl Future for LinkDriver {
         this.accept(runtime, cx);
         this.poll_dials(cx);
         let mut more = false;
-        for id in this.conns.keys().copied().collect::<Vec<_>>() {
+        let mut ids = std::mem::take(&mut this.ids);
+        ids.extend(this.conns.keys());
+        for id in ids.drain(..) {
             more |= this.turn(id, cx);
         }
+        this.ids = ids;
         let now = this.clock.now();
         if this.machine.poll_timeout().is_some_and(|at| now.mono >= at) {
             this.machine.handle(now, LinksInput::Timer);
         }
         // New dials and new connections are to be polled once before anything is waited for.
-        let asked = this.obey(runtime, cx);
+        let is_new = this.obey(runtime, cx);
         let (deadline, now) = (this.next_deadline(), this.clock.now().mono);
         let sleep = this.sleep.as_mut().expect("it was made at the first turn");
         let due = deadline.is_some_and(|at| sleep.poll_until(at, now, cx));
@@ -419,7 +426,7 @@ impl Future for LinkDriver {
         if ends == Some(LinkEnd::AtOnce) {
             return Poll::Ready(());
         }
-        if more || asked || due || ends.is_some() {
+        if more || is_new || due || ends.is_some() || !this.machine.rest(cx) {
             runtime.yield_now(cx);
         }
         Poll::Pending

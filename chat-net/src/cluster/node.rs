@@ -1,33 +1,25 @@
-//! One node of a cluster: an agent with its sockets, on a thread of its own.
+//! One node's part in its cluster: an agent with its sockets beside the workers, on a thread of its own.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::TcpListener;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
 
 use chat_core::base::{Now, RequestId, Rng};
-use chat_core::cluster::agent::{Agent, Event, Fatal, PeerStatus, Settings};
+use chat_core::cluster::agent::{Fatal, PeerStatus, Settings};
 use chat_core::cluster::discovery::{NodeAddr, ResolveError};
-use chat_core::cluster::wire::{Kind, Role};
+use chat_core::cluster::member::Member;
+use chat_core::cluster::wire::Role;
 use chat_core::cluster::{Identity, NodeName};
 
 use super::machine::Machine;
 use super::{LinkDriver, LinkTls, Resolved, Resolver};
 use crate::net::{Clock, Runtime, block_on};
-
-/// Bytes of frames that wait to be handed to the agent; beyond it senders are told to wait.
-const FRAMES_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// What the rest of the process hears of the cluster. Called on the cluster's own thread: nothing in it may block.
-pub trait ClusterEvents: Send + 'static {
-    /// Something happened ([`Event`]).
-    fn on_event(&mut self, event: Event<'_>);
-    /// The last word.
-    fn on_end(&mut self, _end: &ClusterEnd) {}
-}
+use crate::worker;
 
 /// How a node's part in the cluster ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,17 +40,6 @@ pub enum ClusterEnd {
 #[error("this node is not part of the cluster any more")]
 pub struct ClusterGone;
 
-/// Why a frame was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ClusterSendError {
-    /// See [`ClusterGone`].
-    #[error("this node is not part of the cluster any more")]
-    Gone,
-    /// So much waits already that it is better to wait, too.
-    #[error("too much waits to be sent to other nodes")]
-    Busy,
-}
-
 /// The cluster as this node sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterStatus {
@@ -73,46 +54,39 @@ pub struct ClusterStatus {
 /// What others in the process want of the agent.
 pub(super) enum Order {
     Resolved(RequestId, Result<Resolved, ResolveError>),
-    Send { node: NodeName, kind: Kind, body: Vec<u8> },
     Listed(Vec<NodeAddr>),
     Role(Role),
     Draining(bool),
-    Leave,
     Stop,
     Status(Reply<ClusterStatus>),
 }
 
+/// What is to be done when the part in the cluster has ended.
+pub(super) type OnEnd = Box<dyn FnOnce(&ClusterEnd) + Send>;
+
 /// What a node's thread and its handles share.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(super) struct Orders {
     state: Mutex<State>,
-    ended: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     orders: VecDeque<Order>,
-    frames_bytes: usize,
     waker: Option<Waker>,
     end: Option<ClusterEnd>,
     on_end: Vec<Waker>,
 }
 
-impl Shared {
+impl Orders {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn post(&self, order: Order) -> Result<(), ClusterSendError> {
+    pub(super) fn post(&self, order: Order) -> Result<(), ClusterGone> {
         let mut state = self.state();
         if state.end.is_some() {
-            return Err(ClusterSendError::Gone);
-        }
-        if let Order::Send { body, .. } = &order {
-            if state.frames_bytes + body.len() > FRAMES_BYTES_MAX {
-                return Err(ClusterSendError::Busy);
-            }
-            state.frames_bytes += body.len();
+            return Err(ClusterGone);
         }
         state.orders.push_back(order);
         if let Some(waker) = &state.waker {
@@ -127,7 +101,6 @@ impl Shared {
         if state.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
         }
-        state.frames_bytes = 0;
         std::mem::take(&mut state.orders)
     }
 
@@ -140,7 +113,6 @@ impl Shared {
         state.orders.clear();
         let wakers = std::mem::take(&mut state.on_end);
         drop(state);
-        self.ended.notify_all();
         wakers.into_iter().for_each(Waker::wake);
         first
     }
@@ -175,7 +147,7 @@ impl<T> Drop for Reply<T> {
     }
 }
 
-/// A node that is about to take part in its cluster.
+/// What a server needs to take part in a cluster ([`ServerBuilder::cluster`](crate::server::ServerBuilder::cluster)).
 pub struct Cluster {
     settings: Settings,
     tls: LinkTls,
@@ -205,45 +177,59 @@ impl Cluster {
         self
     }
 
-    /// Starts the node, on a thread of its own with a reactor of this runtime.
-    ///
-    /// # Errors
-    /// The system has no thread, no descriptor or no randomness to give.
-    pub fn start(mut self, runtime: Runtime, events: impl ClusterEvents) -> io::Result<ClusterHandle> {
-        if let (0, Some(first)) = (self.settings.port, self.listeners.first()) {
-            self.settings.port = first.local_addr()?.port();
+    /// What the engines of this node call it.
+    pub(crate) fn name(&self) -> &NodeName {
+        &self.settings.name
+    }
+
+    /// Starts the node beside these workers, on a thread of its own with a reactor of this runtime. It leaves when the last
+    /// worker is gone.
+    pub(crate) fn start(
+        mut self,
+        runtime: Runtime,
+        workers: Arc<worker::Shared>,
+        post: Arc<worker::Post>,
+        on_end: impl FnOnce(&ClusterEnd) + Send + 'static,
+    ) -> io::Result<(ClusterHandle, JoinHandle<()>)> {
+        let addresses: Vec<_> =
+            self.listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        if let (0, Some(first)) = (self.settings.port, addresses.first()) {
+            self.settings.port = first.port();
         }
         let clock = Clock::new();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        let agent = Agent::new(clock.now(), self.settings, Rng::from_seed(seed));
-        let shared: Arc<Shared> = Arc::default();
+        let engines = Arc::new(workers.settings.clone());
+        let member = Member::new(clock.now(), self.settings, engines, Rng::from_seed(seed));
+        let orders: Arc<Orders> = Arc::default();
         let resolver = self.resolver.unwrap_or_else(Resolver::built_in);
-        let machine = Machine::new(agent, resolver, shared.clone(), Box::new(events));
+        let machine = Machine::new(member, resolver, orders.clone(), workers, post, Box::new(on_end));
         let driver = LinkDriver::with_clock(Box::new(machine), self.tls, self.listeners, clock);
-        runtime.run_on_thread("chat-cluster".into(), driver, |_| {})?;
-        Ok(ClusterHandle { shared })
+        let thread = runtime.run_on_thread("chat-cluster".into(), driver, |_| {})?;
+        Ok((ClusterHandle { orders, addresses: addresses.into() }, thread))
     }
 }
 
-/// The handle of a running node; clones are handles of the same. The node takes part in its cluster, whether there are
-/// handles or not, until it is asked to leave or stop.
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("name", &self.settings.name).finish_non_exhaustive()
+    }
+}
+
+/// The handle of a node's part in its cluster ([`ServerHandle::cluster`](crate::server::ServerHandle::cluster)); clones are
+/// handles of the same. The node takes part, whether there are handles or not, until its server ends. If its part ends before
+/// that, its server ends, too.
 #[derive(Clone)]
 pub struct ClusterHandle {
-    shared: Arc<Shared>,
+    orders: Arc<Orders>,
+    addresses: Arc<[SocketAddr]>,
 }
 
 impl ClusterHandle {
-    /// Sends a frame to a node, behind all that was sent to it before. If that node is not met by then, nothing is sent: the
-    /// [events](Event) say so.
-    ///
-    /// # Errors
-    /// It was not taken.
-    ///
-    /// # Panics
-    /// On the cluster's thread, as [`Agent::send`] does.
-    pub fn send(&self, node: &NodeName, kind: Kind, body: Vec<u8>) -> Result<(), ClusterSendError> {
-        self.shared.post(Order::Send { node: node.clone(), kind, body })
+    /// Where other nodes reach it.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// The operator's lists have changed.
@@ -270,12 +256,7 @@ impl ClusterHandle {
         self.order(Order::Draining(is_draining))
     }
 
-    /// Leaves the cluster, once the others have everything; it takes a few seconds at most. See [`ClusterHandle::wait`].
-    pub fn leave(&self) {
-        let _ = self.order(Order::Leave);
-    }
-
-    /// Ends at once and without a word, as a crash would.
+    /// Ends at once and without a word to other nodes, as a crash would; then the server ends.
     pub fn stop(&self) {
         let _ = self.order(Order::Stop);
     }
@@ -312,13 +293,13 @@ impl ClusterHandle {
     /// How it ended, if it has.
     #[must_use]
     pub fn ended(&self) -> Option<ClusterEnd> {
-        self.shared.state().end.clone()
+        self.orders.state().end.clone()
     }
 
     /// Waits until it has ended.
     pub async fn wait(&self) -> ClusterEnd {
         poll_fn(|cx| {
-            let mut state = self.shared.state();
+            let mut state = self.orders.state();
             if let Some(end) = &state.end {
                 return Poll::Ready(end.clone());
             }
@@ -331,7 +312,7 @@ impl ClusterHandle {
     }
 
     fn order(&self, order: Order) -> Result<(), ClusterGone> {
-        self.shared.post(order).map_err(|_| ClusterGone)
+        self.orders.post(order)
     }
 }
 

@@ -12,6 +12,8 @@ use chat_core::session::Listener;
 
 use super::ServerHandle;
 use crate::auth::{self, Anonymous, AsyncAuthenticator, Authenticator};
+#[cfg(feature = "rustls")]
+use crate::cluster::Cluster;
 use crate::net::{BindError, Runtime};
 use crate::proxy::TrustedProxies;
 use crate::spawn::Spawner;
@@ -44,6 +46,8 @@ impl Server {
             spawner: None,
             listeners: Vec::new(),
             tls: None,
+            #[cfg(feature = "rustls")]
+            cluster: None,
             extensions: Vec::new(),
             extensions_disabled: Vec::new(),
             secret: None,
@@ -161,6 +165,8 @@ pub struct ServerBuilder {
     pub(super) spawner: Option<Spawner>,
     pub(super) listeners: Vec<(Listener, SocketAddr)>,
     pub(super) tls: Option<Tls>,
+    #[cfg(feature = "rustls")]
+    pub(super) cluster: Option<Cluster>,
     pub(super) extensions: Vec<MakeExtension>,
     pub(super) extensions_disabled: Vec<String>,
     pub(super) secret: Option<[u8; 16]>,
@@ -249,6 +255,16 @@ impl ServerBuilder {
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// The server is a node of this cluster: its users can be reached from every other node, and reach those of all others.
+    /// The nodes have to serve the same domains, and to share their store and accounts. If the node cannot be part of the
+    /// cluster (its name is taken), the server ends; [`ServerHandle::cluster`] says why.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn cluster(mut self, cluster: Cluster) -> Self {
+        self.cluster = Some(cluster);
         self
     }
 

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use chat_core::base::WorkerId;
+use chat_core::cluster::Identity;
+use chat_core::cluster::agent::Down;
 use chat_core::effect::Event;
 
 use crate::net::block_on;
@@ -26,6 +28,18 @@ pub enum ServerEvent {
         worker: u16,
         /// What it said.
         message: String,
+    },
+    /// Another node of the cluster takes part from now on.
+    NodeUp {
+        /// Which, in its present life.
+        node: Identity,
+    },
+    /// It does not, in the eyes of this one.
+    NodeDown {
+        /// Which, in the life that took part.
+        node: Identity,
+        /// Why.
+        why: Down,
     },
     /// The watcher was too slow: so many events before the next one are missing.
     Missed(u64),
@@ -88,7 +102,7 @@ impl EventHub {
         }
     }
 
-    fn push(&self, event: ServerEvent) {
+    pub(crate) fn push(&self, event: ServerEvent) {
         if self.count.load(Ordering::Relaxed) == 0 {
             return;
         }

@@ -35,6 +35,9 @@ pub(super) struct Inner {
     pub(super) troubled: Arc<AtomicBool>,
     /// What each worker was last asked for, to see whether it moves.
     pub(super) pings: Mutex<Vec<Ping>>,
+    /// This node's part in its cluster.
+    #[cfg_attr(not(feature = "rustls"), allow(dead_code))]
+    pub(super) cluster: super::cluster::Handle,
 }
 
 /// A worker was asked for a sign of life.
@@ -83,6 +86,14 @@ pub struct Stats {
 impl ServerHandle {
     pub(super) fn new(inner: Inner) -> ServerHandle {
         ServerHandle { inner: Arc::new(inner) }
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    pub(super) fn life(&self) -> &Life {
+        &self.inner.life
     }
 
     /// What the server listens on, in the order the listeners were given.
@@ -186,6 +197,31 @@ impl ServerHandle {
         all
     }
 
+    /// This node's part in its cluster, if it has one ([`ServerBuilder::cluster`](super::ServerBuilder::cluster)).
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn cluster(&self) -> Option<&crate::cluster::ClusterHandle> {
+        self.inner.cluster.as_ref()
+    }
+
+    /// The cluster as this node sees it.
+    ///
+    /// # Errors
+    /// This node is part of none, or not any more.
+    #[cfg(feature = "rustls")]
+    pub fn cluster_status(
+        &self,
+    ) -> impl Future<Output = Result<crate::cluster::ClusterStatus, crate::cluster::ClusterGone>> + Send + 'static
+    {
+        let cluster = self.inner.cluster.clone();
+        async move {
+            match cluster {
+                Some(cluster) => cluster.status().await,
+                None => Err(crate::cluster::ClusterGone),
+            }
+        }
+    }
+
     /// The counters as of now.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -254,10 +290,15 @@ impl ServerHandle {
     }
 
     pub(super) fn begin_shutdown(&self) {
-        if self.inner.life.stop() {
-            for inbox in &self.inner.shared.inboxes {
-                inbox.post(Letter::Command(Command::Shutdown));
-            }
+        begin_shutdown(&self.inner.shared, &self.inner.life);
+    }
+}
+
+/// The end begins, if it has not.
+pub(super) fn begin_shutdown(shared: &Shared, life: &Life) {
+    if life.stop() {
+        for inbox in &shared.inboxes {
+            inbox.post(Letter::Command(Command::Shutdown));
         }
     }
 }

@@ -9,6 +9,7 @@
 //! Not here: the turn of a worker (`worker/`), sockets (`net/`), reading configuration files (`chat-bin`).
 
 mod builder;
+mod cluster;
 mod events;
 mod handle;
 mod life;

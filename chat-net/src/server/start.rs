@@ -14,6 +14,7 @@ use chat_core::sasl::{Mechanism, Secret};
 use chat_core::session::Listener;
 
 use super::builder::{Domain, WORKERS_MAX};
+use super::cluster::Cluster;
 use super::handle::Inner;
 use super::mechanisms;
 use super::{EventHub, Life, Member, ServerBuilder, ServerHandle, StartError};
@@ -48,12 +49,14 @@ pub(super) fn start(
         return Err(StartError::NoWayIn { name: closed.name.clone() });
     }
     let (listeners, kinds, addresses) = listen(&builder)?;
+    let cluster = Cluster::of(&mut builder);
     let salt_secret = builder.secret.unwrap_or_else(random);
     let mut settings = Settings::new(domains, HashKey::from_bytes(random()), salt_secret);
     settings.limits = builder.limits;
     settings.workers = builder.workers;
     settings.starttls = builder.tls.is_some();
     settings.extensions_disabled = builder.extensions_disabled;
+    settings.cluster = cluster.name();
     if let Some(software) = builder.software {
         (settings.software, settings.version) = software;
     }
@@ -62,6 +65,7 @@ pub(super) fn start(
         clock: Clock::new(),
         inboxes: (0..builder.workers).map(|_| Arc::new(Inbox::default())).collect(),
         seats: (0..builder.workers).map(|_| Seat::default()).collect(),
+        post: cluster.post(),
         settings,
         store: store.clone(),
         authenticators,
@@ -73,6 +77,7 @@ pub(super) fn start(
         shutdown_timeout: Span(u64::try_from(builder.shutdown_timeout.as_nanos()).unwrap_or(u64::MAX)),
         accepted: AtomicU64::new(0),
         engines: AtomicUsize::new(usize::from(builder.workers)),
+        workers: AtomicUsize::new(usize::from(builder.workers)),
     });
     watch_accounts(&shared);
     let life = Life::new(store, shared.events.clone());
@@ -89,26 +94,39 @@ pub(super) fn start(
         _member: life.join(),
     };
     let acceptor = Acceptor::new(listeners, Box::new(gate), runtime, shared.clock, troubled.clone());
-    let inboxes = shared.inboxes.clone();
-    let handle =
-        ServerHandle::new(Inner { shared, life: life.clone(), addresses, troubled, pings: Mutex::default() });
+    let cluster = cluster.start(runtime, &shared, &life)?;
+    let pings = Mutex::default();
+    let handle = ServerHandle::new(Inner { shared, life, addresses, troubled, pings, cluster });
+    run(&handle, workers, acceptor, own_threads)?;
+    Ok(handle)
+}
+
+/// Workers and acceptor run from now on.
+fn run(
+    handle: &ServerHandle,
+    workers: Vec<Seated>,
+    acceptor: Acceptor,
+    own_threads: bool,
+) -> Result<(), StartError> {
+    let (shared, life) = (handle.shared(), handle.life());
+    let runtime = shared.runtime;
     if !own_threads {
         for worker in workers {
             runtime.spawn_here(worker);
         }
         runtime.spawn_here(acceptor);
-        return Ok(handle);
+        return Ok(());
     }
     for (id, worker) in workers.into_iter().enumerate() {
-        let inbox = inboxes[id].clone();
+        let inbox = shared.inboxes[id].clone();
         let thread =
             runtime.run_on_thread(format!("chat-worker-{id}"), worker, move |ready| inbox.ready_here(ready));
         // Those that run already end, as the handle asks them to.
-        life.keep(thread.map_err(|error| abandon(&handle, error))?);
+        life.keep(thread.map_err(|error| abandon(handle, error))?);
     }
     let thread = runtime.run_on_thread("chat-accept".into(), acceptor, |_| {});
-    life.keep(thread.map_err(|error| abandon(&handle, error))?);
-    Ok(handle)
+    life.keep(thread.map_err(|error| abandon(handle, error))?);
+    Ok(())
 }
 
 fn abandon(handle: &ServerHandle, error: std::io::Error) -> StartError {

@@ -1,4 +1,5 @@
-//! When a worker cannot keep up with the mail of others: who feeds it is slowed, and nobody else.
+//! When a worker, or the thread of the cluster, cannot keep up with the mail of others: who feeds it is slowed, and nobody
+//! else.
 
 use chat_core::base::{Key, Mono, Now, Span};
 
@@ -12,7 +13,7 @@ const OVERWHELMED_BYTES: usize = 16 * 1024 * 1024;
 /// How long connections are held before the worker looks again.
 const PAUSE: Span = Span::millis(2);
 
-/// How the other workers fare.
+/// How the others fare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Congestion {
     /// All keep up.
@@ -28,7 +29,8 @@ impl Worker {
     pub(super) fn congestion(&mut self) -> Congestion {
         let others =
             self.shared.inboxes.iter().enumerate().filter(|(index, _)| *index != usize::from(self.id.0));
-        let most = others.map(|(_, inbox)| inbox.mail_bytes()).max().unwrap_or(0);
+        let cluster = self.shared.post.iter().map(|post| post.mail_bytes());
+        let most = others.map(|(_, inbox)| inbox.mail_bytes()).chain(cluster).max().unwrap_or(0);
         if most > OVERWHELMED_BYTES {
             return Congestion::Hard;
         }

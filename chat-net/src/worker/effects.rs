@@ -36,8 +36,18 @@ impl Worker {
                 }
                 self.asleep.extend(posted.sleeper.map(|sleeper| (worker, sleeper)));
             }
-            // Only an engine that is told its node's name says this, and none is yet: no agent would hear it.
-            Output::Cluster(mail) => self.engine.reuse_node_mail(mail),
+            Output::Cluster(mail) => {
+                let empty = match &self.shared.post {
+                    Some(post) => {
+                        self.fed_congested |= post.mail_bytes() > CONGESTED_BYTES;
+                        post.mail(mail)
+                    }
+                    None => Some(mail),
+                };
+                if let Some(empty) = empty {
+                    self.engine.reuse_node_mail(empty);
+                }
+            }
             Output::Event(event) => self.shared.events.publish(*event),
             Output::Stopped => self.end.engine_stopped(),
         }

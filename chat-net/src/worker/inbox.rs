@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
 use chat_core::base::{Key, RequestId, WorkerId};
-use chat_core::effect::{AccountResult, Batch, StoreResult};
+use chat_core::effect::{AccountResult, Batch, NodeMail, StoreResult};
 use chat_core::engine::Command;
 use chat_core::session::Listener;
 
@@ -29,6 +29,8 @@ pub(crate) enum Letter {
     Adopt(Box<Parcel>),
     /// Mail of another worker's engine, of this weight.
     Mail { from: WorkerId, batch: Batch, bytes: usize },
+    /// News of other nodes for the `run`-th engine of this worker, of this weight.
+    Cluster { run: u64, mail: NodeMail, bytes: usize },
     /// Answers of the store to the `run`-th engine of this worker.
     Stored { run: u64, batch: Vec<(RequestId, StoreResult)> },
     /// An answer of an authenticator, likewise.
@@ -70,6 +72,8 @@ struct State {
     letters: VecDeque<Letter>,
     /// Batches of mail that were read: whoever sends mail takes one for its next.
     empty: Vec<Batch>,
+    /// The same of other nodes' mail, for the thread of the cluster.
+    empty_node_mail: Vec<NodeMail>,
     /// There while the worker sleeps.
     sleeper: Option<Waker>,
     /// The worker has ended; nothing is taken any more.
@@ -92,6 +96,20 @@ impl Inbox {
         self.mail_bytes.fetch_add(bytes, Ordering::Relaxed);
         state.letters.push_back(Letter::Mail { from, batch, bytes });
         Posted { empty: state.empty.pop(), sleeper: state.sleeper.take() }
+    }
+
+    /// Puts news of other nodes in, for the `run`-th engine of the worker. Whoever gets a sleeper from this must wake it, or
+    /// give the worker its turn.
+    #[cfg_attr(not(feature = "rustls"), allow(dead_code))]
+    pub(crate) fn post_node_mail(&self, run: u64, mail: NodeMail) -> (Option<NodeMail>, Option<Waker>) {
+        let bytes = mail.weight();
+        let mut state = self.state();
+        if state.closed {
+            return (Some(mail), None);
+        }
+        self.mail_bytes.fetch_add(bytes, Ordering::Relaxed);
+        state.letters.push_back(Letter::Cluster { run, mail, bytes });
+        (state.empty_node_mail.pop(), state.sleeper.take())
     }
 
     /// Puts a letter in. A worker that has ended drops it.
@@ -133,12 +151,18 @@ impl Inbox {
         ready: &mut VecDeque<Key>,
         letters: &mut VecDeque<Letter>,
         read: &mut Vec<Batch>,
+        read_node_mail: &mut Vec<NodeMail>,
     ) {
         let mut state = self.state();
         while state.empty.len() < EMPTY_MAX
             && let Some(batch) = read.pop()
         {
             state.empty.push(batch);
+        }
+        while state.empty_node_mail.len() < EMPTY_MAX
+            && let Some(mail) = read_node_mail.pop()
+        {
+            state.empty_node_mail.push(mail);
         }
         ready.extend(state.ready.drain(..));
         if letters.is_empty() {
@@ -163,7 +187,8 @@ impl Inbox {
     /// Whether so little waits that it costs less to handle it than to wake somebody for it.
     pub(super) fn is_light(&self) -> bool {
         let state = self.state();
-        let mail = state.letters.iter().all(|letter| matches!(letter, Letter::Mail { .. }));
+        let is_mail = |letter: &Letter| matches!(letter, Letter::Mail { .. } | Letter::Cluster { .. });
+        let mail = state.letters.iter().all(is_mail);
         mail && state.ready.is_empty() && self.mail_bytes() <= LIGHT_BYTES
     }
 
@@ -245,13 +270,13 @@ mod tests {
         waker.wake_by_ref();
         waker.wake_by_ref();
         assert!(!inbox.sleep(Waker::noop()));
-        inbox.take(&mut ready, &mut letters, &mut Vec::new());
+        inbox.take(&mut ready, &mut letters, &mut Vec::new(), &mut Vec::new());
         waker.wake_by_ref();
-        inbox.take(&mut ready, &mut letters, &mut Vec::new());
+        inbox.take(&mut ready, &mut letters, &mut Vec::new(), &mut Vec::new());
         assert_eq!(ready, [key]);
         wakeup.served();
         waker.wake_by_ref();
-        inbox.take(&mut ready, &mut letters, &mut Vec::new());
+        inbox.take(&mut ready, &mut letters, &mut Vec::new(), &mut Vec::new());
         assert_eq!(ready, [key, key]);
     }
 
@@ -262,10 +287,10 @@ mod tests {
         let (mut ready, mut letters) = (VecDeque::new(), VecDeque::new());
         inbox.post(mail(0));
         inbox.post(mail(1));
-        inbox.take(&mut ready, &mut letters, &mut Vec::new());
+        inbox.take(&mut ready, &mut letters, &mut Vec::new(), &mut Vec::new());
         inbox.post(mail(2));
         assert_eq!(inbox.len(), 1);
-        inbox.take(&mut ready, &mut letters, &mut Vec::new());
+        inbox.take(&mut ready, &mut letters, &mut Vec::new(), &mut Vec::new());
         let runs: Vec<u64> =
             letters.iter().map(|l| if let Letter::Stored { run, .. } = l { *run } else { 99 }).collect();
         assert_eq!(runs, [0, 1, 2]);

@@ -42,7 +42,7 @@ impl Worker {
         while left > 0
             && let Some(letter) = self.letters.pop_front()
         {
-            if let Letter::Mail { bytes, .. } = &letter {
+            if let Letter::Mail { bytes, .. } | Letter::Cluster { bytes, .. } = &letter {
                 left = left.saturating_sub(*bytes);
             }
             self.handle_letter(now, letter);
@@ -71,6 +71,14 @@ impl Worker {
                 self.inbox.mail_handled(bytes);
                 self.engine.handle(now, Input::Mail { from, batch: &mut batch });
                 self.read_batches.push(batch);
+            }
+            Letter::Cluster { run, mut mail, bytes } => {
+                self.inbox.mail_handled(bytes);
+                if run == self.run {
+                    self.engine.handle(now, Input::Cluster { mail: &mut mail });
+                }
+                mail.clear();
+                self.read_node_mail.push(mail);
             }
             Letter::Stored { run, batch } if run == self.run => {
                 for (id, result) in batch {

@@ -18,6 +18,7 @@ mod conn;
 mod effects;
 mod inbox;
 mod letters;
+mod post;
 mod read;
 mod seat;
 mod secure;
@@ -32,12 +33,14 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
 
 use chat_core::base::{Key, Mono, Now, Slots, Span, WorkerId};
-use chat_core::effect::Batch;
+use chat_core::effect::{Batch, NodeMail};
 use chat_core::engine::{Command, Engine, Input};
 
 use congestion::Congestion;
 use conn::{Conn, Phase};
 pub(crate) use inbox::{Inbox, Letter};
+#[cfg_attr(not(feature = "rustls"), allow(unused_imports))]
+pub(crate) use post::{Note, Post};
 pub(crate) use seat::{Seat, Seated};
 pub(crate) use secure::Tls;
 use shared::WorkerEnd;
@@ -84,6 +87,8 @@ pub(crate) struct Worker {
     letters: VecDeque<Letter>,
     /// Batches of mail that were read in this turn.
     read_batches: Vec<Batch>,
+    /// The same of other nodes' mail.
+    read_node_mail: Vec<NodeMail>,
     /// Connections that have something to send which the engine does not know of: TLS handshakes.
     driver_dirty: Vec<Key>,
     /// Connections that feed a worker which cannot keep up.
@@ -138,6 +143,7 @@ impl Worker {
             list: VecDeque::new(),
             letters: VecDeque::new(),
             read_batches: Vec::new(),
+            read_node_mail: Vec::new(),
             driver_dirty: Vec::new(),
             held: Vec::new(),
             fed_congested: false,
@@ -214,9 +220,11 @@ impl Worker {
     }
 
     fn turn(&mut self, now: Now, cx: &mut Context<'_>) -> Next {
-        self.inbox.take(&mut self.list, &mut self.letters, &mut self.read_batches);
+        let read = (&mut self.read_batches, &mut self.read_node_mail);
+        self.inbox.take(&mut self.list, &mut self.letters, read.0, read.1);
         // More than are ever needed again were a burst.
         self.read_batches.clear();
+        self.read_node_mail.clear();
         self.handle_letters(now);
         self.handle_time(now);
         let congestion = self.congestion();
@@ -341,6 +349,9 @@ impl Worker {
         self.run += 1;
         self.sink = letters::sink(&self.inbox, self.run);
         self.engine = self.shared.engine(self.id);
+        if let Some(post) = &self.shared.post {
+            post.put(Note::Anew { worker: self.id, run: self.run });
+        }
         self.shared.events.worker_panicked(self.id, message);
         if self.stop_at.is_some() {
             self.inbox.post(Letter::Command(Command::Shutdown));

@@ -12,6 +12,7 @@ use chat_core::sasl::Mechanism;
 use chat_core::xep;
 
 use super::inbox::{Inbox, Letter};
+use super::post::{Note, Post};
 use super::seat::Seat;
 use super::secure::Tls;
 use crate::auth::Authenticator;
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     /// One for each worker.
     pub(crate) seats: Vec<Seat>,
+    /// What the workers have for the cluster, if the node is part of one.
+    pub(crate) post: Option<Arc<Post>>,
     /// Of the engines; each gets its worker's number.
     pub(crate) settings: Settings,
     pub(crate) store: Arc<dyn Store>,
@@ -48,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) accepted: AtomicU64,
     /// Workers whose engine has not stopped.
     pub(crate) engines: AtomicUsize,
+    /// Workers that are not gone.
+    pub(crate) workers: AtomicUsize,
 }
 
 /// What a worker counts.
@@ -124,5 +129,10 @@ impl Drop for WorkerEnd {
         self.shared.counters[index].gone.store(true, Ordering::Relaxed);
         self.shared.inboxes[index].close();
         self.engine_stopped();
+        if self.shared.workers.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(post) = &self.shared.post
+        {
+            post.put(Note::Gone);
+        }
     }
 }

@@ -62,6 +62,8 @@ use life::Life;
 use notice::Notices;
 use peer::{Known, Peers};
 
+/// Where the links of nodes arrive unless they say otherwise.
+pub const PORT: u16 = 4369;
 /// Bytes of frames for which room is kept once all have been looked at.
 const ROOM_KEPT: usize = 128 * 1024;
 
@@ -90,6 +92,25 @@ pub struct Settings {
     pub release: SmolStr,
     /// The limits of its links.
     pub limits: LinkLimits,
+}
+
+impl Settings {
+    /// Those of a node that knows of no other: active, on a port that is not known yet, everything else as usual.
+    pub fn new(name: NodeName, trust: Trust) -> Settings {
+        Settings {
+            name,
+            cluster: SmolStr::default(),
+            trust,
+            versions: Versions::OURS,
+            listed: Vec::new(),
+            dns: None,
+            port: 0,
+            peers_port: PORT,
+            role: Role::Active,
+            release: SmolStr::default(),
+            limits: LinkLimits::default(),
+        }
+    }
 }
 
 /// Something that happened.

@@ -93,6 +93,10 @@ impl LinkMachine for Machine {
         self.links.sent(now.mono, conn, n);
     }
 
+    fn rest(&mut self, _cx: &mut Context<'_>) -> bool {
+        true
+    }
+
     fn poll_inbox(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<LinkEnd> {
         let mut shared = self.shared.0.lock().unwrap();
         shared.waker = Some(cx.waker().clone());

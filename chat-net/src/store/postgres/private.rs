@@ -204,8 +204,8 @@ fn binaries() -> PathBuf {
 /// The user to run as if we are root.
 fn owner() -> Option<(u32, u32)> {
     use std::os::unix::fs::MetadataExt as _;
-    let probe = std::env::temp_dir().join(format!("chat-postgres-{}-probe", std::process::id()));
-    fs::create_dir_all(&probe).expect("a temporary folder");
+    // One of its own: tests start servers side by side.
+    let probe = folder(None);
     let us = fs::metadata(&probe).expect("it is there").uid();
     let _ = fs::remove_dir(&probe);
     if us != 0 {
