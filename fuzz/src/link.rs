@@ -12,8 +12,8 @@ use chat_core::cluster::handshake::{
 };
 use chat_core::cluster::link::{Link, LinkConn, LinkInput, LinkOutput};
 use chat_core::cluster::wire::{
-    Control, Envelope, EnvelopeResult, Hello, Kind, Leaving, Poke, Proof, Refusal, Seen, Versions, WireFault,
-    read_frame, write_frame,
+    Control, Envelope, EnvelopeResult, Hello, Kind, Leaving, Poke, Proof, Refusal, Seen, UserChanged,
+    Versions, WireFault, read_frame, write_frame,
 };
 use chat_core::cluster::{BootId, Identity, Incarnation, NodeName};
 
@@ -67,6 +67,7 @@ fn body(kind: Kind, body: &[u8]) -> Result<(), WireFault> {
         Kind::Envelope => Envelope::read(body)?.write(&mut out),
         Kind::EnvelopeResult => EnvelopeResult::read(body)?.write(&mut out),
         Kind::Poke => Poke::read(body)?.write(&mut out),
+        Kind::UserChanged => UserChanged::read(body)?.write(&mut out),
         Kind::Leaving => Leaving::read(body)?.write(&mut out),
         _ => return Ok(()),
     }

@@ -21,6 +21,11 @@ pub struct WorkerId(pub u16);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct NodeId(pub u16);
 
+impl NodeId {
+    /// This node itself.
+    pub const OWN: NodeId = NodeId(0);
+}
+
 /// What makes a message the same message wherever it is: in queues, in the spool, between nodes.
 ///
 /// A message that comes again (a resend, a second way) has the same id, so that it can be dropped. `Debug` shows

@@ -69,6 +69,17 @@ pub const ENVELOPES_PER_USER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// everything and answers for nothing.
 pub const ENVELOPES_PER_NODE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// How long sessions of a node that is gone may take to come back, there or elsewhere, before those who saw them are told that
+/// they are gone: so that neither a link that starts over nor clients who come back at once are seen.
+pub const LINK_GRACE: Span = Span::secs(5);
+/// When a session that has become available is shown once more to those on other nodes who have come since: twice as long as news
+/// may be on their way over a link that is not given up.
+pub const NEWCOMER: Span = Span::secs(12);
+/// Work that a node's coming and going makes for all users of a worker is done in steps, one each so often …
+pub const CLUSTER_STEP: Span = Span::millis(20);
+/// … each for so many users: 3,200 in a second, a few per cent of a core.
+pub const CLUSTER_STEP_USERS: usize = 64;
+
 /// The limits of the links of a node, and the times they go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkLimits {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::counts::Counts;
 use super::wait::{Request, Wait};
 use super::{
-    AccountOp, Batch, Envelope, Event, Mail, NodeMail, NodeTold, Outcome, Output, ResourceId, Settings,
-    SettleTo, StoreOp, Wires,
+    AccountOp, Batch, Copy, Elsewhere, Envelope, Event, Mail, NodeMail, NodeTold, Outcome, Output,
+    ResourceId, Settings, SettleTo, StoreOp, Wires,
 };
 use crate::base::{
     ConnId, Lanes, MsgId, NodeId, Now, Pending, RequestId, Rng, Span, Throttle, Timers, UserId, WorkerId,
@@ -21,6 +21,8 @@ pub enum Deadline {
     Conn(ConnId),
     /// A user's: messages to spool, detached sessions, forgetting.
     User(UserId),
+    /// Other nodes': what is done a little at a time when they come and go.
+    Cluster,
 }
 
 /// How often a request that is not answered is asked again.
@@ -63,6 +65,11 @@ pub struct Cx {
     empty_node_mail: Vec<NodeMail>,
     /// How many nodes have had each number and are gone.
     lives: Vec<u32>,
+    /// The sessions on other nodes that are to have a copy of the message at hand (XEP-0280), if it is worth one: whoever makes
+    /// copies fills them in.
+    pub copies: Vec<Copy>,
+    /// What users' sessions on other nodes are to have, too; sent when the input has been dealt with.
+    pub elsewhere: VecDeque<Elsewhere>,
     /// Elements that extensions add to the stream features after authentication, written out, for each domain.
     pub stream_features: Vec<Arc<str>>,
     /// Who failed to log in lately.
@@ -102,6 +109,8 @@ impl Cx {
             node_mail: NodeMail::default(),
             empty_node_mail: Vec::new(),
             lives: Vec::new(),
+            copies: Vec::new(),
+            elsewhere: VecDeque::new(),
             stream_features: Vec::new(),
             throttle: Throttle::new(rng.hash_key()),
             counts: Counts::new(settings.domains.len()),
@@ -262,6 +271,18 @@ impl Cx {
     pub fn message_id(&mut self) -> MsgId {
         self.messages = self.messages.wrapping_add(MESSAGE_STEP);
         MsgId(self.messages)
+    }
+
+    /// Whether there may be other nodes.
+    pub fn is_clustered(&self) -> bool {
+        self.settings.cluster.is_some()
+    }
+
+    /// Sends something to a user's sessions on other nodes, if there may be such.
+    pub fn send_elsewhere(&mut self, elsewhere: Elsewhere) {
+        if self.is_clustered() {
+            self.elsewhere.push_back(elsewhere);
+        }
     }
 
     /// The how-manieth to have this number a node is, or would be.

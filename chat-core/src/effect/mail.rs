@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Few;
 use crate::base::{MsgId, NodeId, UserId, Utc, WorkerId};
 use crate::jid::{Jid, JidRef, JidShape};
 use crate::xml::{Outline, Outlines, StanzaView};
@@ -46,6 +47,8 @@ pub struct Fate {
     pub settle: Option<SettleTo>,
     /// It may have been delivered before: whoever gets it now gets it with `<delay/>` (XEP-0203).
     pub delayed: bool,
+    /// It is for these of the recipient's resources; none: for all.
+    pub only: Option<Few>,
 }
 
 /// A stanza on its way to the home of its recipient.
@@ -254,7 +257,7 @@ mod tests {
     use crate::base::Key;
     use crate::xml::{ScanLimits, StreamNs, scan};
 
-    const FATE: Fate = Fate { id: MsgId(6), at: Utc(7), settle: None, delayed: true };
+    const FATE: Fate = Fate { id: MsgId(6), at: Utc(7), settle: None, delayed: true, only: None };
 
     fn posted<'a>(from: &'a str, to: &'a str, stanza: &'a [u8]) -> Posted<'a> {
         Posted { from: JidRef::of_prepared(from), to: JidRef::of_prepared(to), stanza, fate: FATE }

@@ -13,6 +13,7 @@
 mod account;
 mod counts;
 mod cx;
+mod elsewhere;
 mod mail;
 mod node_mail;
 mod output;
@@ -31,6 +32,7 @@ mod wire;
 pub use account::{AccountDone, AccountError, AccountOp, AccountResult};
 pub use counts::Counts;
 pub use cx::{Cx, Deadline};
+pub use elsewhere::{Copy, Elsewhere, Few, Word};
 pub use mail::{Batch, Envelope, Fate, Mail, Posted, ResourceId, Scanned, SettleTo, Told};
 pub use node_mail::{NodeMail, NodeTold};
 pub use output::{Event, Output};

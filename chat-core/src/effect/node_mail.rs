@@ -25,6 +25,8 @@ enum Letter {
     Parcel { node: NodeId, head: Head, from: u16, to: u16, targets: u32, stanza: u32 },
     Result { node: NodeId, envelope: u64, outcome: Outcome },
     Poke { node: NodeId, user: u16 },
+    Whole { node: NodeId },
+    UserChanged { node: NodeId, user: u16, roster: u64, blocked: u64 },
 }
 
 /// What a parcel says besides its text.
@@ -97,6 +99,23 @@ pub enum NodeTold<'a> {
         /// A prepared bare JID.
         user: &'a str,
     },
+    /// To a worker: this node has told of all its sessions.
+    Whole {
+        /// Which.
+        node: NodeId,
+    },
+    /// What is stored of a user has changed; to the home of the user. From a worker: it has changed it, and all others are to
+    /// know; then the node is 0.
+    UserChanged {
+        /// Which node changed it.
+        node: NodeId,
+        /// A prepared bare JID.
+        user: &'a str,
+        /// The version of the roster.
+        roster: u64,
+        /// The version of the block list.
+        blocked: u64,
+    },
 }
 
 /// Bytes for which an empty batch may keep room; a larger one was made by a burst.
@@ -135,6 +154,10 @@ impl NodeMail {
             }
             NodeTold::Result { node, envelope, outcome } => Letter::Result { node, envelope, outcome },
             NodeTold::Poke { node, user } => Letter::Poke { node, user: self.text(user) },
+            NodeTold::Whole { node } => Letter::Whole { node },
+            NodeTold::UserChanged { node, user, roster, blocked } => {
+                Letter::UserChanged { node, user: self.text(user), roster, blocked }
+            }
         };
         self.0.letters.push(letter);
     }
@@ -182,6 +205,10 @@ impl NodeMail {
             }
             Letter::Result { node, envelope, outcome } => NodeTold::Result { node, envelope, outcome },
             Letter::Poke { node, user } => NodeTold::Poke { node, user: cut(user.into()) },
+            Letter::Whole { node } => NodeTold::Whole { node },
+            Letter::UserChanged { node, user, roster, blocked } => {
+                NodeTold::UserChanged { node, user: cut(user.into()), roster, blocked }
+            }
         })
     }
 
@@ -228,6 +255,8 @@ mod tests {
             NodeTold::Parcel { node: NodeId(3), parcel },
             NodeTold::Result { node: NodeId(3), envelope: 9, outcome: Outcome::Lost },
             NodeTold::Poke { node: NodeId(3), user: "romeo@localhost" },
+            NodeTold::Whole { node: NodeId(3) },
+            NodeTold::UserChanged { node: NodeId(3), user: "romeo@localhost", roster: 7, blocked: 1 << 40 },
             NodeTold::Up { node: NodeId(3), name: "chat@a" },
             NodeTold::Change { node: NodeId(3), change: Change::Put(record) },
             NodeTold::Change {

@@ -75,10 +75,12 @@ impl Engine {
                 _ => self.on_not_loaded(user),
             },
             Wait::Change(id) => {
+                let failed = result.is_err();
                 if let Some(user) = self.users.get_mut(id) {
                     user::change::on_stored(user, result, &mut self.cx);
                     self.arm_user(id);
                 }
+                self.catch_up(id, failed);
             }
             Wait::Spool { user, id, settle, kept } => {
                 if let Some(user) = self.users.get_mut(user).filter(|_| kept) {
@@ -132,8 +134,10 @@ impl Engine {
             match parked {
                 Parked::Stanza(envelope) => self.deliver_posted(envelope.posted()),
                 Parked::Bind(conn, request) => self.bind_now(id, conn, &request),
+                Parked::Lost(name, only) => self.on_lost_found(id, &name, only),
             }
         }
+        self.catch_up(id, false);
         self.evict_if_nobody(id);
         self.arm_user(id);
     }
@@ -141,6 +145,7 @@ impl Engine {
     /// A user cannot be loaded: whoever waited is told to try later.
     pub(super) fn on_not_loaded(&mut self, id: UserId) {
         let Some(user) = self.users.remove(id) else { return };
+        self.catch_up(id, false);
         for parked in user.parked {
             match parked {
                 Parked::Stanza(envelope) => {
@@ -155,6 +160,7 @@ impl Engine {
                         self.released.push(conn);
                     }
                 }
+                Parked::Lost(name, only) => self.on_lost_parked(&user.jid, name, only),
             }
         }
     }

@@ -65,8 +65,15 @@ impl Engine {
         }
         let stanza = Stanza { view: &view, kind, from, to: Some(to) };
         let id = self.cx.message_id();
-        let meta =
-            Meta { id, at: self.cx.now.utc, settle: None, delayed: false, lang: None, turn: Turn::FIRST };
+        let meta = Meta {
+            id,
+            at: self.cx.now.utc,
+            settle: None,
+            delayed: false,
+            lang: None,
+            only: None,
+            turn: Turn::FIRST,
+        };
         self.send_on(&stanza, meta);
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::Engine;
 use super::dispatch::put_stamped;
 use super::nodes::Turn;
 use crate::base::{MsgId, UserId, Utc};
-use crate::effect::{Cx, Envelope, Fate, FlightId, Posted, Promise, Scanned, SettleTo, StoreOp, Wait};
+use crate::effect::{Cx, Envelope, Fate, Few, FlightId, Posted, Promise, Scanned, SettleTo, StoreOp, Wait};
 use crate::ext::{Asked, Flow, Handle};
 use crate::jid::JidRef;
 use crate::route::decision::{Decision, RESOURCES_MAX, ResourceView, Resources, Target, What, decide};
@@ -27,6 +27,8 @@ pub(super) struct Meta<'a> {
     pub delayed: bool,
     /// `xml:lang` of the stream it came on, if it has yet to be written into the stanza.
     pub lang: Option<&'a str>,
+    /// It is for these resources; none: for all.
+    pub only: Option<Few>,
     /// How often it was decided where it goes.
     pub turn: Turn,
 }
@@ -34,8 +36,8 @@ pub(super) struct Meta<'a> {
 impl Meta<'_> {
     /// What travels with the stanza.
     pub(super) fn fate(&self) -> Fate {
-        let Meta { id, at, settle, delayed, .. } = *self;
-        Fate { id, at, settle, delayed }
+        let Meta { id, at, settle, delayed, only, .. } = *self;
+        Fate { id, at, settle, delayed, only }
     }
 
     /// The message on its way to so many resources with stream management.
@@ -72,13 +74,13 @@ impl Engine {
         lang: Option<&str>,
         fate: Fate,
     ) {
-        let Fate { id, at, settle, delayed } = fate;
+        let Fate { id, at, settle, delayed, only } = fate;
         let type_ = view.type_();
         let Some(Ok(kind)) = Kind::read(view.name(), type_.as_deref()) else {
             return self.cx.settled(settle);
         };
         let stanza = Stanza { view, kind, from, to: Some(to) };
-        let meta = Meta { id, at, settle, delayed, lang, turn: Turn::FIRST };
+        let meta = Meta { id, at, settle, delayed, lang, only, turn: Turn::FIRST };
         if to.local().is_none() {
             return self.send_on(&stanza, meta);
         }
@@ -97,7 +99,7 @@ impl Engine {
     pub(super) fn deliver(&mut self, stanza: &Stanza<'_>, meta: Meta<'_>) {
         let Some(to) = stanza.to else { return };
         let Some(id) = self.users.find(to.bare().as_str()) else {
-            let elsewhere = self.cluster.as_ref().is_some_and(|c| c.has_elsewhere(to.bare()));
+            let elsewhere = self.cluster.as_ref().is_some_and(|c| c.has_elsewhere(to.bare(), meta.only));
             if is_for_the_present(stanza.kind) && !elsewhere {
                 return self.cx.settled(meta.settle);
             }
@@ -133,6 +135,9 @@ impl Engine {
     pub(super) fn carry_out(&mut self, id: UserId, stanza: &Stanza<'_>, meta: Meta<'_>) {
         if self.cluster.is_some() && self.waits_its_turn(id, stanza, &meta) {
             return;
+        }
+        if let (Some(cluster), Some(few)) = (&mut self.cluster, meta.only) {
+            cluster.look_only_at(few, stanza.to);
         }
         let Some(user) = self.users.get_mut(id) else { return };
         let Some(to) = stanza.to else { return };
@@ -259,9 +264,9 @@ impl Engine {
         if afar > 0 {
             self.send_afar(id, stanza, &meta, flight, &bytes);
         }
-        if message && let Some(here) = here {
-            self.cx.counts.messages_delivered += 1;
-            self.delivered(id, stanza, here, meta.delayed.then_some(&bytes));
+        if message {
+            self.cx.counts.messages_delivered += u64::from(here.is_some());
+            self.delivered(id, stanza, resources, meta.delayed.then_some(&bytes));
         }
         self.stanza = bytes;
         self.close_overfull(id);
@@ -270,15 +275,22 @@ impl Engine {
         }
     }
 
-    /// The extensions hear who got a message. What came late is told to be late (XEP-0203) in copies, too: `late` is what
+    /// The extensions hear who got a message, here or elsewhere. What came late is told to be late (XEP-0203) in copies, too: `late` is what
     /// was delivered then.
     #[inline]
     fn delivered(&mut self, id: UserId, stanza: &Stanza<'_>, to: Resources, late: Option<&Vec<u8>>) {
         let Some(user) = self.users.get_mut(id) else { return };
         let late = late.and_then(|bytes| scan(bytes, &StreamNs::client(), &ScanLimits::OWN).ok());
         let stanza = Stanza { view: late.as_ref().unwrap_or(stanza.view), ..*stanza };
+        if let Some(cluster) = &self.cluster {
+            let own = user.jid == stanza.from.bare();
+            cluster.name_copies(stanza.from.resource().filter(|_| own), &mut self.cx.copies);
+        }
         let mut at = Handle { cx: &mut self.cx, user, resource: None };
         self.host.on_delivered(&stanza, Some(to), &mut at);
+        if self.cluster.is_some() {
+            self.send_copies(id);
+        }
     }
 
     /// A row was given to nobody after all.

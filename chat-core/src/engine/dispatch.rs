@@ -11,6 +11,7 @@ use crate::session::Seat;
 use crate::stanza::{
     Condition, Head, IqType, Kind, MessageType, PresenceType, Stanza, StanzaError, write_error,
 };
+use crate::user::presence::OwnPresence;
 use crate::user::{self, Urgency, presence};
 use crate::xml::{self, Stamp, StanzaView, forward};
 
@@ -26,7 +27,6 @@ impl Engine {
         self.cx.counts.received(stanza.kind);
         let id = settle.map_or_else(|| self.cx.message_id(), |s| s.0);
         let settle = settle.map(|s| s.1);
-        let Some(user) = self.users.get_mut(seat.user) else { return };
         let own = stanza.from.bare();
         let to_own = stanza.to.is_none_or(|to| to == own);
         if to_own && let Kind::Presence(kind) = stanza.kind {
@@ -39,6 +39,10 @@ impl Engine {
         }
         // RFC 6121 §8.1.1.1: a message without `to` is for the sender's own bare JID.
         let stanza = &Stanza { to: Some(stanza.to.unwrap_or(own)), ..*stanza };
+        if self.cluster.is_some() && matches!(stanza.kind, Kind::Message(_)) {
+            self.look_for_copies(seat.user);
+        }
+        let Some(user) = self.users.get_mut(seat.user) else { return };
         let mut at = Handle { cx: &mut self.cx, user, resource: Some(seat.resource) };
         match self.host.on_outbound(stanza, &mut at) {
             Flow::Go => {}
@@ -49,12 +53,16 @@ impl Engine {
             }
         }
         // Extensions may have given something to the sender's other resources.
+        if self.cluster.is_some() {
+            self.send_copies(seat.user);
+        }
         self.close_overfull(seat.user);
         if let Kind::Presence(kind) = stanza.kind {
             self.presence_to(seat, stanza, kind, lang);
             return self.cx.settled(settle);
         }
-        let meta = Meta { id, at: self.cx.now.utc, settle, delayed: false, lang, turn: Turn::FIRST };
+        let meta =
+            Meta { id, at: self.cx.now.utc, settle, delayed: false, lang, only: None, turn: Turn::FIRST };
         self.send_on(stanza, meta);
     }
 
@@ -93,6 +101,7 @@ impl Engine {
 
     /// Presence without `to` (RFC 6121 §4.2, §4.4, §4.5).
     fn own_presence(&mut self, seat: Seat, stanza: &Stanza<'_>, kind: PresenceType, lang: Option<&str>) {
+        let others = self.cluster.is_some() && self.is_available_elsewhere(seat.user);
         let Some(user) = self.users.get_mut(seat.user) else { return };
         match kind {
             PresenceType::Available | PresenceType::Unavailable if stanza.to.is_none() => {
@@ -100,7 +109,10 @@ impl Engine {
                     // While nobody was here, other nodes may have stored something.
                     user.spool.add();
                 }
-                presence::on_own(user, seat.resource, stanza, lang, &mut self.cx);
+                let own = presence::on_own(user, seat.resource, stanza, lang, others, &mut self.cx);
+                if own == OwnPresence::BecameAvailable {
+                    self.show_later(seat);
+                }
                 self.note(seat.user, seat.resource);
                 self.spool_begin(seat.user);
                 self.take_held(seat.user);
@@ -139,6 +151,7 @@ impl Engine {
                     settle: None,
                     delayed: false,
                     lang,
+                    only: None,
                     turn: Turn::FIRST,
                 };
                 self.send_on(stanza, meta);
@@ -222,7 +235,13 @@ impl Engine {
             from,
             to: to.to_owned(),
             stanza: bytes.into(),
-            fate: Fate { id: self.cx.message_id(), at: self.cx.now.utc, settle: None, delayed: false },
+            fate: Fate {
+                id: self.cx.message_id(),
+                at: self.cx.now.utc,
+                settle: None,
+                delayed: false,
+                only: None,
+            },
         };
         self.cx.post(envelope);
     }

@@ -35,7 +35,7 @@ impl Engine {
             Parked::Bind(conn, _) => {
                 sessions.get_mut(*conn).is_some_and(|s| matches!(s.phase, Phase::Entering))
             }
-            Parked::Stanza(_) => true,
+            Parked::Stanza(_) | Parked::Lost(..) => true,
         });
         if waiting.iter().filter(|parked| matches!(parked, Parked::Bind(..))).count() < limit {
             return waiting.push_back(Parked::Bind(conn, request));
@@ -69,13 +69,7 @@ impl Engine {
         }
         if let Some(index) = same {
             // §7.7.2.2: the newer session wins, as users expect whose old connection is dead without knowing it.
-            let old = &user.resources[index];
-            let (seat, old_conn) = (Seat { user: id, resource: old.id }, old.conn.or(old.resuming()));
-            let error = StreamError::new(StreamCondition::Conflict, "another client took this resource");
-            match old_conn.filter(|c| self.sessions.get_mut(*c).is_some_and(|s| s.seat().is_some())) {
-                Some(old) => self.fail(old, &error),
-                None => self.leave(seat, None),
-            }
+            self.displace(id, index);
         }
         let Some(user) = self.users.get_mut(id) else { return };
         let rid = self.cx.next_resource();
@@ -99,6 +93,18 @@ impl Engine {
         write_bound(&mut self.cx.wires.sink(conn), &request.id, &jid);
         self.note(id, rid);
         self.cx.event(Event::Bound { jid, peer });
+    }
+
+    /// Another client has taken the resource of this session, which ends.
+    pub(super) fn displace(&mut self, id: UserId, index: usize) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        let old = &user.resources[index];
+        let (seat, conn) = (Seat { user: id, resource: old.id }, old.conn.or(old.resuming()));
+        let error = StreamError::new(StreamCondition::Conflict, "another client took this resource");
+        match conn.filter(|c| self.sessions.get_mut(*c).is_some_and(|s| s.seat().is_some())) {
+            Some(conn) => self.fail(conn, &error),
+            None => self.leave(seat, None),
+        }
     }
 }
 

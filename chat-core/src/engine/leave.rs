@@ -67,7 +67,8 @@ impl Engine {
         self.cx.counts.session_ends(user.domain);
         user.needed = self.cx.now.mono;
         // Before anything that is said of its messages: who hears of them knows that it is gone.
-        self.note_gone(&jid);
+        let yields = self.is_bound_elsewhere(jid.as_ref());
+        self.note_gone(&jid, !yields);
         let Some(user) = self.users.get_mut(seat.user) else { return };
         let mut orphans = orphans_of(unwritten.unwrap_or_default());
         let (mut had, mut lost) = (Vec::new(), Vec::new());
@@ -106,7 +107,9 @@ impl Engine {
         if let Some(conn) = resource.resuming() {
             self.sm_gone(conn);
         }
-        if let Some(user) = self.users.get_mut(seat.user) {
+        if yields {
+            self.tell_later(&jid, resource.presence.is_some());
+        } else if let Some(user) = self.users.get_mut(seat.user) {
             presence::on_gone(user, &resource, &jid, None, &mut self.cx);
         }
         self.cx.event(Event::Unbound { jid });
@@ -182,6 +185,7 @@ impl Engine {
                         settle: orphan.settle,
                         delayed: true,
                         lang: None,
+                        only: None,
                         turn: Turn::FIRST,
                     };
                     self.redeliver(id, &stanza, meta);

@@ -142,11 +142,13 @@ impl Engine {
             }
             return Some(output);
         }
-        if let Some((worker, batch)) = self.cx.pop_batch() {
-            return Some(Output::Mail { worker, batch });
-        }
+        // First what other nodes are to know of sessions here: what another worker then sends them because of the mail it
+        // gets comes after that.
         if let Some(mail) = self.cx.pop_node_mail() {
             return Some(Output::Cluster(mail));
+        }
+        if let Some((worker, batch)) = self.cx.pop_batch() {
+            return Some(Output::Mail { worker, batch });
         }
         if self.stopping && !self.stopped && self.is_at_rest() {
             self.stopped = true;
@@ -157,9 +159,6 @@ impl Engine {
 
     /// When the engine wants to be called at the latest, and why. May be early.
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
-        if self.has_records_to_remove() {
-            return Some((self.cx.now.mono, "registry"));
-        }
         let request = self.cx.pending.next_deadline().map(|at| (at, "request"));
         match (self.cx.timers.next(), request) {
             (Some(a), Some(b)) => Some(if a.0 <= b.0 { a } else { b }),
@@ -245,12 +244,12 @@ impl Engine {
             match deadline {
                 Deadline::Conn(conn) => self.on_conn_time(conn),
                 Deadline::User(user) => self.on_user_time(user),
+                Deadline::Cluster => self.on_cluster_time(),
             }
         }
         while let Some((id, request)) = self.cx.retry() {
             self.on_unanswered(id, request);
         }
-        self.remove_records();
     }
 
     /// Other workers tell something. What follows from it for this worker comes after all of it.
@@ -273,6 +272,8 @@ impl Engine {
                     Mail::Stanza(envelope) => self.deliver_posted(envelope.posted()),
                     Mail::Settled(settle) => self.on_settled(settle),
                 }
+            } else if let Some(elsewhere) = self.cx.elsewhere.pop_front() {
+                self.on_elsewhere(&elsewhere);
             } else if let Some(conn) = self.cx.wires.poll_overflow() {
                 self.on_lost(conn);
             } else if let Some((user, resource)) = self.acks.pop() {

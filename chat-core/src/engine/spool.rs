@@ -193,8 +193,15 @@ impl Engine {
         else {
             return false;
         };
-        let meta =
-            Meta { id: row.id, at: row.at, settle: None, delayed: true, lang: None, turn: Turn::FIRST };
+        let meta = Meta {
+            id: row.id,
+            at: row.at,
+            settle: None,
+            delayed: true,
+            lang: None,
+            only: None,
+            turn: Turn::FIRST,
+        };
         self.give(id, &stanza, meta, resources, true, SpoolState::Written);
         true
     }

@@ -196,8 +196,8 @@ pub trait Extension: Send {
         Flow::Go
     }
 
-    /// A message for `at.user` was given to these of its resources (indexes into `user.resources`); none if it was
-    /// kept. A message that was kept is told once more when somebody gets it, with its `<delay/>`.
+    /// A message for `at.user` was given to these of its resources (indexes into `user.resources`; those behind them are on
+    /// other nodes); none if it was kept. A message that was kept is told once more when somebody gets it, with its `<delay/>`.
     fn on_delivered(&mut self, stanza: &Stanza<'_>, to: Option<Resources>, at: &mut At<'_>) {
         let _ = (stanza, to, at);
     }

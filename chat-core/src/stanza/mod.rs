@@ -35,6 +35,8 @@ pub mod ns {
     pub const SM: &str = "urn:xmpp:sm:3";
     /// Rosters (RFC 6121 §2).
     pub const ROSTER: &str = "jabber:iq:roster";
+    /// XEP-0191.
+    pub const BLOCKING: &str = "urn:xmpp:blocking";
     /// Delayed delivery (XEP-0203).
     pub const DELAY: &str = "urn:xmpp:delay";
 }

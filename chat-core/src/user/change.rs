@@ -2,6 +2,7 @@
 //! only then does anybody hear of it.
 //!
 //! A change that leaves the stored record as it is takes no time, nor does one of a user of whom nothing is stored.
+//! Other nodes hear of each, and read the record again when they hear of one.
 //! When the store has another version than ours (a write whose answer was lost, another node), the record is read
 //! again, the clients are told what is different, and the change is planned anew; a second conflict is its end.
 //! What fails has changed nothing here; its sender is told, and the next change begins.
@@ -12,12 +13,12 @@ use super::blocked::Blocked;
 use super::load::decode;
 use super::outgoing::{post, presence, refuse_presence, roster_max, roster_refusal, stamped, to_available};
 use super::resource::Urgency;
-use super::roster_iq::{push_differences, refuse};
+use super::roster_iq::refuse;
 use super::subscription::{self, Subscription};
 use super::user_record::{Change, Next, Underway, User};
-use crate::base::Limits;
 use crate::base::limits::ROSTER_REQUEST_BYTES_MAX;
-use crate::effect::{Cx, Loaded, ResourceId, StoreDone, StoreError, StoreOp, StoreResult, Wait};
+use crate::base::{Limits, NodeId};
+use crate::effect::{Cx, Loaded, NodeTold, ResourceId, StoreDone, StoreError, StoreOp, StoreResult, Wait};
 use crate::jid::Jid;
 use crate::stanza::{Condition, Head, Kind, PresenceType, Stanza, StanzaError, write_error};
 use crate::xml::{StreamNs, scan};
@@ -99,14 +100,27 @@ pub fn enqueue(user: &mut User, change: Change, cx: &mut Cx) {
     }
 }
 
+/// What is stored has changed without our doing: it is read again, before any change that comes from now on.
+pub fn refresh(user: &mut User, cx: &mut Cx) {
+    if user.underway.is_none() && !user.ephemeral {
+        cx.store(StoreOp::LoadUser { user: user.jid.clone() }, Wait::Change(user.id));
+        user.underway = Some(Box::new(Underway { next: Next::Reload, reloaded: false }));
+    }
+}
+
 /// The store has answered what was asked with [`Wait::Change`]; an engine that no longer waits for the answer gives
 /// an error in its place.
 pub fn on_stored(user: &mut User, result: StoreResult, cx: &mut Cx) {
     let Some(underway) = user.underway.take() else { return };
     let Underway { next, reloaded } = *underway;
     match (next, result) {
-        (Next::Reload, Ok(StoreDone::User(loaded))) if reload(user, &loaded, cx) => run(user, true, cx),
+        (Next::Reload, Ok(StoreDone::User(loaded))) if reload(user, &loaded, cx) => run(user, reloaded, cx),
+        // What is made of an old version is refused.
+        (Next::Reload, _) if !reloaded => run(user, false, cx),
         (next @ (Next::Roster(_) | Next::Blocked(_)), Ok(_)) => {
+            if cx.is_clustered() {
+                tell(user, &next, cx);
+            }
             if let Some(change) = user.changes.pop_front() {
                 enact::enact(user, Some(next), change, cx);
             }
@@ -221,10 +235,20 @@ fn operation(user: &User, next: &Next) -> StoreOp {
 /// The record as the store has it; whether it could be read.
 fn reload(user: &mut User, loaded: &Loaded, cx: &mut Cx) -> bool {
     let Ok((roster, blocked)) = decode(loaded) else { return false };
-    let before = std::mem::replace(&mut user.roster, roster);
-    user.blocked = blocked;
-    push_differences(user, &before, cx);
+    enact::become_stored(user, roster, blocked, cx);
     true
+}
+
+/// Other nodes hear of a change before anything that follows from it.
+fn tell(user: &User, next: &Next, cx: &mut Cx) {
+    let (mut roster, mut blocked) = (user.roster.version(), user.blocked.version());
+    match next {
+        Next::Roster(next) => roster = next.version(),
+        Next::Blocked(_) => blocked += 1,
+        Next::Reload => {}
+    }
+    let told = NodeTold::UserChanged { node: NodeId::default(), user: user.jid.as_str(), roster, blocked };
+    cx.node_mail.put(&told);
 }
 
 /// Tells whoever wanted a change that it was not made. Presence for which there is no room to wait is not lost: it

@@ -6,7 +6,7 @@ use super::resource::{Resource, Urgency};
 use super::roster::{RosterError, RosterMax};
 use super::user_record::User;
 use crate::base::Limits;
-use crate::effect::{Cx, Envelope, Fate};
+use crate::effect::{Cx, Envelope, Fate, Few};
 use crate::jid::Jid;
 use crate::stanza::{Condition, Head, Kind, PresenceType, Stanza, StanzaError, write_error};
 use crate::xml::escape::escape_text;
@@ -22,13 +22,13 @@ pub(super) fn stamped(stanza: &Stanza<'_>, from: &str, to: Option<&str>, lang: O
 }
 
 /// A complete stanza with another `to`. `None` if the bytes are not one element, as those of a damaged store.
-pub(super) fn readdressed(stanza: &[u8], to: &str) -> Option<Vec<u8>> {
+pub(crate) fn readdressed(stanza: &[u8], to: &str) -> Option<Vec<u8>> {
     let view = scan(stanza, &StreamNs::client(), &ScanLimits::OWN).ok()?;
     Some(forwarded(&view, &Stamp { to: write::Head::Set(to), ..Stamp::default() }))
 }
 
 /// A presence stanza of the server's own making.
-pub(super) fn presence(kind: PresenceType, from: &str, to: Option<&str>, status: Option<&str>) -> Arc<[u8]> {
+pub(crate) fn presence(kind: PresenceType, from: &str, to: Option<&str>, status: Option<&str>) -> Arc<[u8]> {
     let mut out = b"<presence".to_vec();
     for (name, value) in [("type", kind.attr()), ("from", Some(from)), ("to", to)] {
         if let Some(value) = value {
@@ -49,11 +49,16 @@ pub(super) fn presence(kind: PresenceType, from: &str, to: Option<&str>, status:
 /// Sends a presence stanza to the home of its recipient. What the server sends by itself to a domain that is not
 /// served has no way to go and nobody who waits for it.
 pub(super) fn post(cx: &mut Cx, from: Jid, to: Jid, stanza: &Arc<[u8]>) {
+    post_only(cx, from, to, stanza, None);
+}
+
+/// The same, for some of the recipient's resources.
+pub(super) fn post_only(cx: &mut Cx, from: Jid, to: Jid, stanza: &Arc<[u8]>, only: Option<Few>) {
     if cx.settings.domain(to.domain()).is_none() {
         return;
     }
     let (id, at) = (cx.message_id(), cx.now.utc);
-    let fate = Fate { id, at, settle: None, delayed: false };
+    let fate = Fate { id, at, settle: None, delayed: false, only };
     cx.post(Envelope { from, to, stanza: stanza.clone(), fate });
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Where the RFC leaves a choice, or its rules would cost without use:
 //!
-//! - A probe goes out from the bare JID (§4.3.1) when the user's first resource becomes available. For a further one
+//! - A probe goes out from the bare JID (§4.3.1) when the user's first resource, on any node, becomes available. For a further one
 //!   it goes out from the full JID, so that the answers reach the one resource that needs them.
 //! - A resource gets its own presence back, as every other available one does (§4.2.2, §4.4.2, §4.5.2).
 //! - A priority that is no number from -128 to 127 (§4.7.2.3) is answered by `bad-request` and changes nothing.
@@ -13,11 +13,11 @@
 use std::sync::Arc;
 
 use super::change;
-use super::outgoing::{post, presence, readdressed, refuse_presence, stamped, to_available};
+use super::outgoing::{post, post_only, presence, readdressed, refuse_presence, stamped, to_available};
 use super::resource::{Resource, Urgency};
 use super::user_record::{Change, User};
-use crate::base::RareQueue;
-use crate::effect::{Cx, ResourceId};
+use crate::base::{NodeId, RareQueue};
+use crate::effect::{Cx, Elsewhere, Few, ResourceId, Word};
 use crate::jid::{BareJid, Jid, JidRef};
 use crate::stanza::{Condition, Kind, PresenceType, Stanza};
 use crate::xml::{Element, StanzaView};
@@ -40,20 +40,23 @@ pub enum OwnPresence {
     BecameUnavailable,
 }
 
-/// A client broadcasts its presence (no `to`): §4.2, §4.4, §4.5. `lang` is the language of its stream. Other types than
-/// available and unavailable change nothing.
+/// A client broadcasts its presence (no `to`): §4.2, §4.4, §4.5. `lang` is the language of its stream; `others`: the user
+/// has available resources on other nodes. Other types than available and unavailable change nothing.
 pub fn on_own(
     user: &mut User,
     resource: ResourceId,
     stanza: &Stanza<'_>,
     lang: Option<&str>,
+    others: bool,
     cx: &mut Cx,
 ) -> OwnPresence {
     let Some(index) = user.index(resource) else { return OwnPresence::Nothing };
     let from = user.full_jid(index);
     let bytes = stamped(stanza, from.as_str(), None, lang);
     match stanza.kind {
-        Kind::Presence(PresenceType::Available) => on_available(user, index, stanza, from, &bytes, cx),
+        Kind::Presence(PresenceType::Available) => {
+            on_available(user, index, stanza, (from, &bytes), others, cx)
+        }
         Kind::Presence(PresenceType::Unavailable) => on_unavailable(user, index, &from, &bytes, cx),
         _ => OwnPresence::Nothing,
     }
@@ -63,8 +66,8 @@ fn on_available(
     user: &mut User,
     index: usize,
     stanza: &Stanza<'_>,
-    from: Jid,
-    bytes: &Arc<[u8]>,
+    (from, bytes): (Jid, &Arc<[u8]>),
+    others: bool,
     cx: &mut Cx,
 ) -> OwnPresence {
     let Some(priority) = priority(stanza.view) else {
@@ -72,16 +75,19 @@ fn on_available(
         refuse_presence(user, index, own.as_str(), id.as_deref(), &Condition::BadRequest.into(), cx);
         return OwnPresence::Nothing;
     };
-    let first = !user.is_available();
+    let first = !user.is_available() && !others;
     let resource = &mut user.resources[index];
     let before = resource.presence.replace(bytes.clone()).map(|_| resource.priority);
     resource.priority = priority;
-    broadcast(user, cx, &from, bytes);
+    broadcast(user, cx, &from, bytes, None);
     to_own(user, cx, &from, bytes);
     match before {
         None => {
-            probe(user, cx, &if first { user.jid.to_jid() } else { from });
+            probe(user, cx, &if first { user.jid.to_jid() } else { from.clone() });
             greet(user, index, cx);
+            if others {
+                cx.send_elsewhere(Elsewhere { user: user.id, from, what: Word::Probe, only: None });
+            }
             OwnPresence::BecameAvailable
         }
         Some(before) if before < 0 && priority >= 0 => OwnPresence::PriorityRose,
@@ -146,6 +152,29 @@ pub fn on_directed(
 pub fn on_gone(user: &mut User, resource: &Resource, from: &Jid, status: Option<&str>, cx: &mut Cx) {
     let bytes = presence(PresenceType::Unavailable, from.as_str(), None, status);
     leave(user, cx, from, &bytes, resource.presence.is_some(), &resource.directed);
+}
+
+/// Some have come who may see the user, and are shown what an available resource here said last.
+pub fn show(user: &mut User, index: usize, few: Few, cx: &mut Cx) {
+    let Some(bytes) = user.resources[index].presence.clone() else { return };
+    let from = user.full_jid(index);
+    broadcast(user, cx, &from, &bytes, Some(few));
+    if few == Few::At(NodeId::OWN) {
+        return to_own_here(user, cx, &from, &bytes);
+    }
+    let what = Word::Presence(bytes);
+    cx.send_elsewhere(Elsewhere { user: user.id, from, what, only: Some(few) });
+}
+
+/// A resource is gone without having said so, as with its node: those who may see it are told, or some of them.
+pub fn on_lost(user: &mut User, name: &str, only: Option<Few>, cx: &mut Cx) {
+    let from = user.jid.join(name);
+    let bytes = presence(PresenceType::Unavailable, from.as_str(), None, None);
+    broadcast(user, cx, &from, &bytes, only);
+    match only {
+        Some(_) => to_own_here(user, cx, &from, &bytes),
+        None => to_own(user, cx, &from, &bytes),
+    }
 }
 
 /// Presence arrives for the user, `to` being its address: available, unavailable and errors go to all available
@@ -245,7 +274,7 @@ fn leave(
     directed: &RareQueue<Jid>,
 ) {
     if was_available {
-        broadcast(user, cx, from, bytes);
+        broadcast(user, cx, from, bytes, None);
         to_own(user, cx, from, bytes);
     }
     for to in directed.iter() {
@@ -255,20 +284,28 @@ fn leave(
     }
 }
 
-/// To the subscribers.
-fn broadcast(user: &User, cx: &mut Cx, from: &Jid, bytes: &Arc<[u8]>) {
+/// To the subscribers; to some of their resources, if it is for them `only`.
+fn broadcast(user: &User, cx: &mut Cx, from: &Jid, bytes: &Arc<[u8]>, only: Option<Few>) {
     for contact in user.roster.subscribers() {
         // A stored JID that is none can only come from outside this code; it has nobody behind it.
         if let Ok(to) = Jid::parse(contact)
             && !user.blocks(to.as_ref())
         {
-            post(cx, from.clone(), to, bytes);
+            post_only(cx, from.clone(), to, bytes, only);
         }
     }
 }
 
-/// To the user's own available resources.
-fn to_own(user: &mut User, cx: &mut Cx, from: &Jid, bytes: &[u8]) {
+/// To the user's own available resources, also on other nodes.
+fn to_own(user: &mut User, cx: &mut Cx, from: &Jid, bytes: &Arc<[u8]>) {
+    if cx.is_clustered() {
+        let what = Word::Presence(bytes.clone());
+        cx.send_elsewhere(Elsewhere { user: user.id, from: from.clone(), what, only: None });
+    }
+    to_own_here(user, cx, from, bytes);
+}
+
+fn to_own_here(user: &mut User, cx: &mut Cx, from: &Jid, bytes: &[u8]) {
     let mut to = String::new();
     for index in 0..user.resources.len() {
         if user.resources[index].presence.is_some()

@@ -88,7 +88,7 @@ impl Kit {
                 presence::on_directed(user, resource, stanza, None, cx);
                 None
             }
-            None => Some(presence::on_own(user, resource, stanza, None, cx)),
+            None => Some(presence::on_own(user, resource, stanza, None, false, cx)),
         })
     }
 

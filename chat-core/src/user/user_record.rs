@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::blocked::{BlockEdit, Blocked};
 use super::flight::{Flights, Promised};
 use super::recent::Recent;
@@ -10,7 +12,7 @@ use super::resources::Resources;
 use super::roster::Roster;
 use super::subscription;
 use crate::base::{ConnId, Fifo, Limits, Mono, RareQueue, TimerId, UserId};
-use crate::effect::{Envelope, ResourceId, Settings, SpoolSeq};
+use crate::effect::{Envelope, Few, ResourceId, Settings, SpoolSeq};
 use crate::jid::{BareJid, Jid, JidRef};
 use crate::session::BindRequest;
 
@@ -30,6 +32,8 @@ pub enum Parked {
     Stanza(Box<Envelope>),
     /// A client that wants a resource.
     Bind(ConnId, BindRequest),
+    /// A session of this resource is gone without having said so, and who is told ([`Fate::only`](crate::effect::Fate::only)).
+    Lost(SmolStr, Option<Few>),
 }
 
 impl Parked {
@@ -37,7 +41,7 @@ impl Parked {
     pub fn bytes(&self) -> usize {
         match self {
             Parked::Stanza(envelope) => envelope.stanza.len(),
-            Parked::Bind(..) => 0,
+            Parked::Bind(..) | Parked::Lost(..) => 0,
         }
     }
 }
@@ -203,7 +207,7 @@ pub struct User {
     pub parked: RareQueue<Parked>,
     /// Changes that wait; the first is with the store.
     pub changes: RareQueue<Change>,
-    /// What is with the store of the first change. `None` if and only if there is no change.
+    /// What is with the store of the first change, or for all of them. `None` if there is no change.
     pub underway: Option<Box<Underway>>,
     /// Messages on their way.
     pub flights: Flights,

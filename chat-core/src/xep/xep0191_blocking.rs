@@ -12,7 +12,7 @@ use crate::xml::Element;
 #[cfg(test)]
 mod tests;
 
-const NS: &str = "urn:xmpp:blocking";
+const NS: &str = ns::BLOCKING;
 const ERRORS: &str = "urn:xmpp:blocking:errors";
 
 /// Keeps block lists, and keeps off who is on them.

@@ -66,7 +66,7 @@ impl Extension for Carbons {
         let sender = at.resource;
         if let (Kind::Message(kind), Some(user)) = (stanza.kind, at.user.as_deref_mut())
             && stanza.to.is_some_and(|to| user.jid != to.bare())
-            && user.resources.iter().any(|r| r.carbons && Some(r.id) != sender)
+            && (!at.cx.copies.is_empty() || user.resources.iter().any(|r| r.carbons && Some(r.id) != sender))
             && is_eligible(stanza, kind, false)
         {
             copy(stanza, "sent", user, at.cx, |_, r| Some(r.id) != sender);
@@ -82,15 +82,14 @@ impl Extension for Carbons {
         let (Kind::Message(kind), Some(user), Some(got)) = (stanza.kind, at.user.as_deref_mut(), to) else {
             return;
         };
-        if !user.resources.iter().any(|r| r.carbons) {
+        if at.cx.copies.is_empty() && !user.resources.iter().any(|r| r.carbons) {
             return;
         }
         // To oneself: not back to the resource that sent it.
         let own = (user.jid == stanza.from.bare()).then(|| stanza.from.resource()).flatten();
         let lacks = |i: usize, r: &Resource| !got.contains(i) && Some(r.name()) != own;
-        if user.resources.iter().enumerate().any(|(i, r)| r.carbons && lacks(i, r))
-            && is_eligible(stanza, kind, true)
-        {
+        let lacking = |user: &User| user.resources.iter().enumerate().any(|(i, r)| r.carbons && lacks(i, r));
+        if (!at.cx.copies.is_empty() || lacking(user)) && is_eligible(stanza, kind, true) {
             copy(stanza, "received", user, at.cx, lacks);
         }
     }
@@ -139,17 +138,24 @@ fn copy(
     chosen: impl Fn(usize, &Resource) -> bool,
 ) {
     let User { resources, jid, .. } = user;
+    let head = |resource: &str, out: &mut Vec<u8>| {
+        out.extend_from_slice(b"<message");
+        put_attr(out, "from", jid.as_str());
+        put_attr_of(out, "to", &[jid.as_str(), "/", resource]);
+    };
     // What all copies end with, and behind it each copy in its turn.
     let mut out = cx.buffer();
     put_tail(stanza, direction, &mut out);
     let tail = out.len();
     for (_, resource) in resources.iter_mut().enumerate().filter(|(i, r)| r.carbons && chosen(*i, r)) {
         out.truncate(tail);
-        out.extend_from_slice(b"<message");
-        put_attr(&mut out, "from", jid.as_str());
-        put_attr_of(&mut out, "to", &[jid.as_str(), "/", resource.name()]);
+        head(resource.name(), &mut out);
         out.extend_from_within(..tail);
         resource.send(cx, &out[tail..], None, Urgency::Now);
+    }
+    for copy in &mut cx.copies {
+        head(&copy.resource, &mut copy.stanza);
+        copy.stanza.extend_from_slice(&out[..tail]);
     }
     cx.keep_buffer(out);
 }

@@ -30,7 +30,7 @@ use super::agent::Event;
 use super::identity::{Identity, NodeName};
 use super::link::NotSent;
 use super::registry::{Log, LogInput, LogOutput, Received, Replica};
-use super::wire::{Envelope, EnvelopeResult, Kind, Poke, WireFault};
+use super::wire::{Envelope, EnvelopeResult, Kind, Poke, UserChanged, WireFault};
 use crate::base::{HashKey, NodeId, WorkerId};
 #[cfg(feature = "sim")]
 use crate::effect::Plant;
@@ -73,6 +73,8 @@ pub enum Output {
 struct Peer {
     node: NodeId,
     replica: Replica,
+    /// Workers have heard that all its sessions are known.
+    is_told: bool,
     /// So much waits for it that it gets no snapshot now, and no stanza that anybody waits for.
     is_congested: bool,
     /// The two are about to begin anew.
@@ -144,7 +146,12 @@ impl Exchange {
                 NodeTold::Poke { node, user } => {
                     self.send(node, Kind::Poke, |body| Poke { user }.write(body))
                 }
-                NodeTold::Up { .. } | NodeTold::Down { .. } => {
+                NodeTold::UserChanged { user, roster, blocked, .. } => {
+                    self.send_all(Kind::UserChanged, |body| {
+                        UserChanged { user, roster, blocked }.write(body)
+                    });
+                }
+                NodeTold::Up { .. } | NodeTold::Down { .. } | NodeTold::Whole { .. } => {
                     unreachable!("workers do not say who is there")
                 }
             }
@@ -247,6 +254,16 @@ impl Exchange {
         }
     }
 
+    /// The same to all nodes. One that is met later knows nothing of the time before.
+    fn send_all(&mut self, kind: Kind, write: impl FnOnce(&mut Vec<u8>)) {
+        self.flush();
+        let mut body = Vec::new();
+        write(&mut body);
+        for (to, _) in self.peers.iter().filter(|(_, peer)| !peer.is_void) {
+            self.outputs.push_back(Output::Send { to: to.clone(), kind, body: body.clone() });
+        }
+    }
+
     /// What is to be done next. To be called until it returns `None` after [`Exchange::end_turn`].
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -286,7 +303,10 @@ impl Exchange {
         self.forget(&who.name);
         let node = self.seats.take();
         let replica = Replica::new(who.incarnation);
-        self.peers.insert(who.name.clone(), Peer { node, replica, is_congested: false, is_void: false });
+        self.peers.insert(
+            who.name.clone(),
+            Peer { node, replica, is_told: false, is_congested: false, is_void: false },
+        );
         self.tell_all(&NodeTold::Up { node, name: who.name.as_str() });
         self.log.handle(LogInput::Fresh(node));
     }
@@ -309,9 +329,15 @@ impl Exchange {
                     self.outputs.push_back(Output::Send { to: from.clone(), kind, body: ask });
                 }
                 Received::Changes { afresh, changes } => {
+                    let is_told = peer.is_told && !afresh;
+                    peer.is_told = peer.replica.is_whole();
+                    let whole = peer.is_told && !is_told;
                     let node = if afresh { self.renumber(from) } else { peer.node };
                     for change in changes {
                         self.tell_home(node, change);
+                    }
+                    if whole {
+                        self.tell_all(&NodeTold::Whole { node });
                     }
                 }
             },
@@ -334,6 +360,12 @@ impl Exchange {
                 let (node, Poke { user }) = (peer.node, Poke::read(body)?);
                 let home = self.settings.home(user);
                 self.mails[usize::from(home.0)].put(&NodeTold::Poke { node, user });
+            }
+            Kind::UserChanged => {
+                let (node, UserChanged { user, roster, blocked }) = (peer.node, UserChanged::read(body)?);
+                let home = self.settings.home(user);
+                let told = NodeTold::UserChanged { node, user, roster, blocked };
+                self.mails[usize::from(home.0)].put(&told);
             }
             // Nobody sends them yet.
             kind => return Err(WireFault::Turn(kind.byte())),

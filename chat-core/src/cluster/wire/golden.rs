@@ -139,6 +139,12 @@ fn notices() -> Vec<(&'static str, Vec<u8>)> {
             "status: standby",
             framed(Kind::Status, |out| Status { role: Role::Standby, release: "" }.write(out)),
         ),
+        (
+            "user changed",
+            framed(Kind::UserChanged, |out| {
+                UserChanged { user: "romeo@example.net", roster: 300, blocked: 0 }.write(out);
+            }),
+        ),
     ]
 }
 

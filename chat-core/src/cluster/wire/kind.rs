@@ -37,6 +37,8 @@ pub enum Kind {
     RegistryRecords = 0x11,
     /// There is a gap: the registry starts over.
     RegistryReset = 0x12,
+    /// What is stored of a user has another version ([`UserChanged`](super::UserChanged)).
+    UserChanged = 0x13,
     /// A stanza for sessions of the other node ([`Envelope`](super::Envelope)).
     Envelope = 0x20,
     /// What became of an envelope ([`EnvelopeResult`](super::EnvelopeResult)).
@@ -72,7 +74,7 @@ pub enum Seen {
 
 impl Kind {
     /// All kinds, by byte.
-    pub const ALL: [Kind; 23] = [
+    pub const ALL: [Kind; 24] = [
         Kind::Hello,
         Kind::Proof,
         Kind::Refuse,
@@ -85,6 +87,7 @@ impl Kind {
         Kind::RegistrySnapshot,
         Kind::RegistryRecords,
         Kind::RegistryReset,
+        Kind::UserChanged,
         Kind::Envelope,
         Kind::EnvelopeResult,
         Kind::Poke,

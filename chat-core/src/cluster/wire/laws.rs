@@ -19,6 +19,7 @@ pub(super) fn reads_and_writes_alike(kind: Kind, body: &[u8]) -> Result<(), Wire
         Kind::Envelope => Envelope::read(body)?.write(&mut out),
         Kind::EnvelopeResult => EnvelopeResult::read(body)?.write(&mut out),
         Kind::Poke => Poke::read(body)?.write(&mut out),
+        Kind::UserChanged => UserChanged::read(body)?.write(&mut out),
         Kind::Leaving => Leaving::read(body)?.write(&mut out),
         Kind::Status => Status::read(body)?.write(&mut out),
         // Bodies of others are carried, not read.

@@ -3,7 +3,7 @@
 //! Owns: the primitives of the encoding ([`Reader`], [`Writer`]), the range of protocol versions and its negotiation
 //! ([`Versions`]), where a frame begins and ends ([`read_frame`], [`write_frame`]), which kinds of frames there are
 //! ([`Kind`]), and the bodies of those whose content is fixed here: the hello and its proofs, what the link says to
-//! itself ([`Control`]), envelopes and their results, pokes, what a node says of itself, and that it leaves.
+//! itself ([`Control`]), envelopes and their results, pokes, changes of what is stored, what a node says of itself, and that it leaves.
 //! In: bytes, cut by nothing but the frames themselves. Out: values that borrow from them, or a [`WireFault`].
 //! Invariants:
 //! - Reading never panics, and never allocates more than the bytes at hand justify: a length is compared with what is
@@ -43,5 +43,5 @@ pub use envelope::{Envelope, EnvelopeResult, TARGETS_BYTES_MAX};
 pub use frame::{FRAME_HEAD_BYTES_MAX, Frame, read_frame, write_frame};
 pub use hello::{Hello, PROOF_BYTES, Proof, Refusal};
 pub use kind::{Kind, Seen};
-pub use notice::{Leaving, Poke, RELEASE_BYTES_MAX, Role, Status};
+pub use notice::{Leaving, Poke, RELEASE_BYTES_MAX, Role, Status, UserChanged};
 pub use version::{Versions, VersionsApart};

@@ -28,6 +28,35 @@ impl<'a> Poke<'a> {
     }
 }
 
+/// What is stored of a user has changed: whoever has an older version of it in memory reads it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserChanged<'a> {
+    /// The user: a prepared bare JID.
+    pub user: &'a str,
+    /// The version of the roster.
+    pub roster: u64,
+    /// The version of the block list.
+    pub blocked: u64,
+}
+
+impl<'a> UserChanged<'a> {
+    /// Appends the body.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut w = Writer(out);
+        w.text(self.user);
+        w.number(self.roster);
+        w.number(self.blocked);
+    }
+
+    /// Reads a body.
+    pub fn read(body: &'a [u8]) -> Result<UserChanged<'a>, WireFault> {
+        let mut r = Reader::new(body);
+        let (user, roster, blocked) = (r.text(ADDRESS_BYTES_MAX)?, r.number()?, r.number()?);
+        r.end()?;
+        Ok(UserChanged { user, roster, blocked })
+    }
+}
+
 /// A node that goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaving {

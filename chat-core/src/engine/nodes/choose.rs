@@ -1,7 +1,10 @@
 //! The sessions of a user elsewhere, beside those here, as the decision sees them.
 
+use smol_str::SmolStr;
+
 use super::{Cluster, OWN};
 use crate::base::{NodeId, WorkerId};
+use crate::effect::{Few, Targets};
 use crate::jid::JidRef;
 use crate::route::decision::{RESOURCES_MAX, ResourceView, Resources};
 use crate::user::User;
@@ -12,8 +15,12 @@ pub(super) struct Seen {
     pub(super) node: NodeId,
     pub(super) worker: WorkerId,
     view: ResourceView,
+    /// It wants copies (XEP-0280).
+    carbons: bool,
     /// Where its name is.
     name: (u32, u32),
+    /// It gets the message at hand.
+    got: bool,
     /// The stanza at hand goes to it.
     pub(super) chosen: bool,
 }
@@ -49,9 +56,24 @@ impl Cluster {
                     available: record.priority.is_some(),
                     priority: record.priority.unwrap_or_default(),
                 },
+                carbons: record.carbons,
                 name: (start, names.len() as u32),
+                got: false,
                 chosen: false,
             });
+        }
+    }
+
+    /// Only these sessions of the user are seen.
+    pub(in crate::engine) fn look_only_at(&mut self, few: Few, user: Option<JidRef<'_>>) {
+        let Cluster { seen, names, newcomers, .. } = self;
+        let user = user.map_or("", |user| user.bare().as_str());
+        seen.retain(|s| match few {
+            Few::At(node) => s.node == node,
+            Few::Newcomers => newcomers.has(user, s.name(names)),
+        });
+        if few != Few::At(OWN) {
+            self.hidden = u64::MAX;
         }
     }
 
@@ -82,6 +104,7 @@ impl Cluster {
     pub(in crate::engine) fn choose(&mut self, resources: Resources, n: usize) -> u16 {
         for (i, seen) in self.seen.iter_mut().enumerate() {
             seen.chosen = resources.contains(n + i);
+            seen.got = seen.chosen;
         }
         self.chosen_nodes() as u16
     }
@@ -93,6 +116,36 @@ impl Cluster {
             s.chosen = s.view.available && name.is_none_or(|name| name == s.name(names));
         }
         seen.iter().any(|s| s.chosen)
+    }
+
+    /// Marks the one of this name, and no other.
+    pub(super) fn choose_one(&mut self, name: &str) {
+        let Cluster { seen, names, .. } = self;
+        seen.iter_mut().for_each(|s| s.chosen = s.name(names) == name);
+    }
+
+    /// Those that want copies (XEP-0280), and do not get the message itself, nor have sent it.
+    pub(super) fn lack_copies<'a>(&'a self, sender: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+        let lacking = self.seen.iter().filter(|s| s.carbons && !s.got);
+        lacking.map(|s| s.name(&self.names)).filter(move |name| Some(*name) != sender)
+    }
+
+    /// The names of those that are available.
+    pub(super) fn available_names(&self) -> Vec<SmolStr> {
+        self.seen.iter().filter(|s| s.view.available).map(|s| s.name(&self.names).into()).collect()
+    }
+
+    /// A node with sessions that are marked, and their worker there. Their names are the targets now, and their marks gone.
+    pub(super) fn next_node(&mut self) -> Option<(NodeId, WorkerId)> {
+        let first = self.seen.iter().find(|s| s.chosen)?;
+        let (node, worker) = (first.node, first.worker);
+        let Cluster { seen, names, targets, .. } = self;
+        targets.clear();
+        for s in seen.iter_mut().filter(|s| s.chosen && s.node == node) {
+            s.chosen = false;
+            Targets::push(targets, s.name(names));
+        }
+        Some((node, worker))
     }
 
     /// The nodes of those that are marked.
@@ -112,8 +165,13 @@ impl Cluster {
         nodes
     }
 
-    /// Whether the user has a session on another node.
-    pub(in crate::engine) fn has_elsewhere(&self, bare: JidRef<'_>) -> bool {
+    /// Whether the user has a session on another node, among these.
+    pub(in crate::engine) fn has_elsewhere(&self, bare: JidRef<'_>, few: Option<Few>) -> bool {
+        match few {
+            Some(Few::At(OWN)) => return false,
+            Some(Few::Newcomers) => return self.newcomers.has_any(bare.as_str()),
+            Some(Few::At(_)) | None => {}
+        }
         self.table.of(bare.as_str()).any(|entry| entry.node != OWN)
     }
 

@@ -12,6 +12,11 @@
 //!   [flight](crate::user::flight) of its recipient there; each node that it was sent to holds one copy of it, until its
 //!   result comes or the node is down (`results`).
 //! - Nothing is sent to where a session is now while something is outstanding to where it was: it waits (`turn`).
+//! - What all of a user's clients get or say is told to those elsewhere, too (`copies`).
+//! - Rosters and block lists in memory are those of the store but for what is on its way (`changed`).
+//! - Nobody is told that a full JID is gone that another session has. What a split hid is shown when it heals, and what a node
+//!   took with it is told to be gone (`shown`).
+//! - Of two sessions with one full JID the node of the earlier ends its own, with `<conflict/>` (`conflict`).
 //! - What comes from another node is given to the sessions that it names, or to nobody: it is neither routed on nor stored
 //!   here (`receive`).
 //!
@@ -21,11 +26,16 @@
 mod afar;
 #[cfg(feature = "sim")]
 mod audit;
+mod changed;
 mod choose;
+mod conflict;
+mod copies;
+mod newcomers;
 mod receive;
 mod records;
 mod results;
 mod send;
+mod shown;
 mod turn;
 
 #[cfg(test)]
@@ -40,10 +50,13 @@ use crate::effect::{NodeMail, NodeTold};
 use crate::engine::Engine;
 use crate::route::registry::Table;
 use afar::{Afar, Load, Most};
+use changed::News;
 use choose::Seen;
+use newcomers::Newcomers;
+use shown::Chores;
 
 /// This node among all.
-const OWN: NodeId = NodeId(0);
+const OWN: NodeId = NodeId::OWN;
 
 /// What a worker knows of other nodes.
 pub(super) struct Cluster {
@@ -51,8 +64,9 @@ pub(super) struct Cluster {
     table: Table,
     /// Makes the times of binds, by which nodes agree on what was later.
     clock: HlcClock,
-    /// Records of nodes that are gone are being removed.
-    removing: bool,
+    /// What is done a little at a time.
+    chores: Chores,
+    newcomers: Newcomers,
     /// Counts envelopes, and messages that wait.
     next: u64,
     /// Whose each envelope is that has no result yet.
@@ -69,6 +83,8 @@ pub(super) struct Cluster {
     hidden: u64,
     /// Where the targets of an envelope are put together.
     targets: String,
+    /// Users of whose roster and block list others have told these versions, which are not here yet.
+    news: BTreeMap<UserId, News>,
 }
 
 impl Cluster {
@@ -79,7 +95,8 @@ impl Cluster {
         Cluster {
             table,
             clock: HlcClock::default(),
-            removing: false,
+            chores: Chores::default(),
+            newcomers: Newcomers::default(),
             // An engine that starts anew in the same life of its node takes no result for its own that is an earlier one's.
             next: rng.next_u64() >> 32,
             envelopes: BTreeMap::new(),
@@ -90,6 +107,7 @@ impl Cluster {
             names: String::new(),
             hidden: 0,
             targets: String::new(),
+            news: BTreeMap::new(),
         }
     }
 }
@@ -119,6 +137,10 @@ impl Engine {
                     NodeTold::Parcel { node, parcel } => self.on_parcel(node, &parcel),
                     NodeTold::Result { node, envelope, outcome } => self.on_result(node, envelope, outcome),
                     NodeTold::Poke { user, .. } => self.on_poke(user),
+                    NodeTold::Whole { node } => self.on_node_whole(node),
+                    NodeTold::UserChanged { user, roster, blocked, .. } => {
+                        self.on_user_changed(user, (roster, blocked));
+                    }
                 }
             }
         }

@@ -9,7 +9,7 @@ use crate::engine::nodes::afar::Held;
 use crate::jid::JidRef;
 use crate::route::decision::Resources;
 use crate::stanza::{Kind, PresenceType, Stanza};
-use crate::user::{Record, SpoolState, Urgency, User, presence};
+use crate::user::{Record, Resource, SpoolState, Urgency, User, presence};
 use crate::xml::{ScanLimits, StreamNs, scan};
 
 impl Engine {
@@ -32,7 +32,7 @@ impl Engine {
             return self.cx.answer(settle, Outcome::Moved);
         }
         if parcel.targets.is_empty() {
-            return self.on_question(id, parcel, to);
+            return self.on_question(id, node, parcel, to);
         }
         if settle.is_some() && self.is_held(id, node, parcel, settle) {
             return;
@@ -101,7 +101,8 @@ impl Engine {
                 return self.cx.answer(settle, Outcome::Moved);
             }
         }
-        let place = |name| user.resources.iter().position(|r| r.name() == name);
+        let (urgency, suits) = manner(parcel);
+        let place = |name| user.resources.iter().position(|r| r.name() == name && suits(r));
         let Some(here) = Resources::of(parcel.targets.iter().filter_map(place)) else {
             return self.cx.answer(settle, Outcome::Moved);
         };
@@ -114,6 +115,7 @@ impl Engine {
             settle,
             delayed: parcel.delayed,
             lang: None,
+            only: None,
             turn: Turn::FIRST,
         };
         let flight = (settle.is_some() && managed > 0).then(|| {
@@ -122,7 +124,6 @@ impl Engine {
         });
         let settle = if flight.is_some() { None } else { settle };
         let promise = Promise { id: parcel.id, at: parcel.at, settle, row: false, shared: here.len() > 1 };
-        let urgency = urgency(parcel);
         let (hands, awaited) = ((&mut self.cx, &mut self.user_pools), settle.is_some());
         let taken = hand_out(user, hands, bytes, here, Copies { flight, promise, awaited, urgency });
         if settle.is_some() && taken == 0 {
@@ -132,8 +133,9 @@ impl Engine {
         self.arm_user(id);
     }
 
-    /// Somebody asks for the presence of the user's sessions: those here answer.
-    fn on_question(&mut self, id: UserId, parcel: &Parcel<'_>, to: JidRef<'_>) {
+    /// Somebody asks for the presence of the user's sessions: those here answer. If it is the user who asks, it is for those on
+    /// that node who may see the session.
+    fn on_question(&mut self, id: UserId, node: NodeId, parcel: &Parcel<'_>, to: JidRef<'_>) {
         let ns = StreamNs::client();
         let Ok(view) = scan(parcel.stanza.as_bytes(), &ns, &ScanLimits::OWN) else { return };
         let Some(Ok(kind @ Kind::Presence(PresenceType::Probe))) =
@@ -142,6 +144,11 @@ impl Engine {
             return;
         };
         let stanza = Stanza { view: &view, kind, from: JidRef::of_prepared(parcel.from), to: Some(to) };
+        if stanza.from == to.bare()
+            && let Some(name) = to.resource()
+        {
+            return self.show_to(&to.to_bare(), name, node);
+        }
         if let Some(user) = self.users.get_mut(id) {
             presence::on_probe(user, &stanza, true, &mut self.cx);
         }
@@ -174,19 +181,28 @@ fn reads_spool(user: &User) -> bool {
     user.spool.reading && user.receives() || user.spool.writing > 0
 }
 
-/// Whether it may wait for a client that is inactive (XEP-0352): presence may.
-fn urgency<'a>(parcel: &Parcel<'a>) -> Urgency<'a> {
+/// Whether a stanza may wait for a client that is inactive (XEP-0352), as presence may; and which of those that it names are to
+/// have it as things are here. What ends or grants a subscription is for those that are interested in the roster (RFC 6121
+/// §3.1.6, §3.2.3, §3.3.3), presence for the user for those that are available (§8.5.2.1.2).
+fn manner<'a>(parcel: &Parcel<'a>) -> (Urgency<'a>, fn(&Resource) -> bool) {
     if !parcel.stanza.starts_with("<presence") {
-        return Urgency::Now;
+        return (Urgency::Now, |_| true);
     }
     let ns = StreamNs::client();
     let kind = scan(parcel.stanza.as_bytes(), &ns, &ScanLimits::OWN)
         .ok()
         .and_then(|view| Kind::read(view.name(), view.type_().as_deref())?.ok());
+    let available: fn(&Resource) -> bool = match JidRef::of_prepared(parcel.to).is_bare() {
+        true => |r| r.presence.is_some(),
+        false => |_| true,
+    };
     match kind {
         Some(Kind::Presence(PresenceType::Available | PresenceType::Unavailable)) => {
-            Urgency::CanWait(parcel.from)
+            (Urgency::CanWait(parcel.from), available)
         }
-        _ => Urgency::Now,
+        Some(Kind::Presence(
+            PresenceType::Subscribed | PresenceType::Unsubscribe | PresenceType::Unsubscribed,
+        )) => (Urgency::Now, |r| r.interested),
+        _ => (Urgency::Now, available),
     }
 }

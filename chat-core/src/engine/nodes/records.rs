@@ -6,9 +6,6 @@ use crate::effect::{Change, NodeTold, Record, ResourceId, SmHash};
 use crate::engine::Engine;
 use crate::jid::Jid;
 
-/// Users whose records are looked at in one turn, for those of nodes that are gone.
-const USERS_PER_TURN: usize = 256;
-
 impl Engine {
     /// Something about a session changed that others may know: they are told, if it is so.
     #[inline]
@@ -38,16 +35,27 @@ impl Engine {
             bound,
         });
         // A record beyond the limits of the table is not told: that session is reached on this node only.
-        if table.apply(OWN, &change).is_ok_and(|applied| applied.changed) {
+        let applied = table.apply(OWN, &change).unwrap_or_default();
+        if applied.changed {
             self.cx.node_mail.put(&NodeTold::Change { node: OWN, change });
+        }
+        if applied.conflict.is_some() {
+            let name = resource.name().to_owned();
+            self.give_way(id, &name, applied);
         }
     }
 
-    /// A session is over.
+    /// A session is over. `said`: whoever saw it available is told so, too. Of one that goes while its record says that it is
+    /// available, nobody has been told.
     #[inline]
-    pub(in crate::engine) fn note_gone(&mut self, jid: &Jid) {
+    pub(in crate::engine) fn note_gone(&mut self, jid: &Jid, said: bool) {
         let Some(cluster) = &mut self.cluster else { return };
         let bare = jid.as_ref().bare();
+        let before = cluster.table.record(OWN, bare.as_str(), jid.resource().unwrap_or_default());
+        if let Some(record) = before.filter(|record| said && record.priority.is_some()) {
+            let change = Change::Put(Record { priority: None, ..record });
+            self.cx.node_mail.put(&NodeTold::Change { node: OWN, change });
+        }
         let change = Change::Remove { user: bare.as_str(), resource: jid.resource().unwrap_or_default() };
         if cluster.table.apply(OWN, &change).is_ok_and(|applied| applied.changed) {
             self.cx.node_mail.put(&NodeTold::Change { node: OWN, change });
@@ -62,9 +70,10 @@ impl Engine {
         }
         // Its number was another's, of whom something is left: that goes now.
         while !cluster.table.is_free(node) {
-            cluster.table.purge(usize::MAX, |_, _| {});
+            cluster.purge(self.cx.now.mono, usize::MAX);
         }
         cluster.table.seat(node, name);
+        cluster.chores.filling.push(node);
     }
 
     /// A node is gone, and its sessions with it.
@@ -72,7 +81,7 @@ impl Engine {
         let Some(cluster) = &mut self.cluster else { return };
         if node != OWN && cluster.table.is_seated(node) {
             cluster.table.unseat(node);
-            cluster.removing = true;
+            self.begin_purge(node);
             self.cx.end_life(node);
             self.lose_node(node);
         }
@@ -87,24 +96,22 @@ impl Engine {
         if let Change::Put(record) = change {
             cluster.clock.observe(self.cx.now.utc, record.bound);
         }
+        let (Change::Put(Record { user, resource, .. }) | Change::Remove { user, resource }) = *change;
+        let before = cluster.table.record(node, user, resource).is_some_and(|r| r.priority.is_some());
+        let after = matches!(change, Change::Put(record) if record.priority.is_some());
+        if after && !before {
+            cluster.newcomers.add(self.cx.now.mono, user, resource);
+        }
         // What is beyond the limits of the table is that node's fault: the session is not known here.
-        let _ = cluster.table.apply(node, change);
-        let (Change::Put(Record { user, .. }) | Change::Remove { user, .. }) = change;
+        let applied = cluster.table.apply(node, change).unwrap_or_default();
+        if before && !after {
+            let said = matches!(change, Change::Put(_));
+            self.on_unavailable_elsewhere(user, resource, said);
+        }
         let Some(id) = self.users.find(user) else { return };
+        self.give_way(id, resource, applied);
         self.take_turns(id);
         // What waits in the store for somebody to come has somebody now.
         self.spool_begin(id);
-    }
-
-    /// Whether records of nodes that are gone are left: the next turn may come at once.
-    pub(in crate::engine) fn has_records_to_remove(&self) -> bool {
-        self.cluster.as_ref().is_some_and(|cluster| cluster.removing)
-    }
-
-    /// Removes some of them.
-    pub(in crate::engine) fn remove_records(&mut self) {
-        if let Some(cluster) = self.cluster.as_mut().filter(|cluster| cluster.removing) {
-            cluster.removing = cluster.table.purge(USERS_PER_TURN, |_, _| {});
-        }
     }
 }

@@ -84,14 +84,8 @@ impl Engine {
             }
             Arc::new(Sent { envelope: Envelope { from, to, stanza: stanza_bytes, fate }, turn })
         });
-        while let Some(first) = cluster.seen.iter().find(|s| s.chosen) {
-            let (node, worker) = (first.node, first.worker);
-            let mut targets = std::mem::take(&mut cluster.targets);
-            targets.clear();
-            for s in cluster.seen.iter_mut().filter(|s| s.chosen && s.node == node) {
-                s.chosen = false;
-                Targets::push(&mut targets, s.name(&cluster.names));
-            }
+        while let Some((node, worker)) = cluster.next_node() {
+            let targets = std::mem::take(&mut cluster.targets);
             let envelope = cluster.number(self.cx.settings.worker.0, self.cx.settings.workers);
             let parcel = Parcel {
                 envelope,
@@ -154,35 +148,40 @@ impl Engine {
     /// Asks the nodes of the sessions that are marked.
     fn ask_afar(&mut self, id: UserId, stanza: &Stanza<'_>) {
         let (Some(user), Some(to)) = (self.users.get_mut(id), stanza.to) else { return };
-        let Some(cluster) = self.cluster.as_deref_mut() else { return };
         let meta = Meta {
             id: MsgId(0),
             at: self.cx.now.utc,
             settle: None,
             delayed: false,
             lang: None,
+            only: None,
             turn: Turn::FIRST,
         };
         let mut bytes = self.cx.buffer();
         write_for_client(stanza, &meta, user, &mut bytes);
-        while let Some(first) = cluster.seen.iter().find(|s| s.chosen) {
-            let (node, worker) = (first.node, first.worker);
-            cluster.seen.iter_mut().filter(|s| s.node == node).for_each(|s| s.chosen = false);
+        self.ship(stanza.from.as_str(), to.as_str(), &bytes, true);
+        self.cx.keep_buffer(bytes);
+    }
+
+    /// Sends a stanza that nobody waits for to the sessions that are marked; `asks`: to their nodes, as a question.
+    pub(super) fn ship(&mut self, from: &str, to: &str, bytes: &[u8], asks: bool) {
+        let Some(cluster) = self.cluster.as_deref_mut() else { return };
+        let Ok(stanza) = str::from_utf8(bytes) else { return debug_assert!(false, "a stanza is text") };
+        while let Some((node, worker)) = cluster.next_node() {
             let parcel = Parcel {
                 envelope: cluster.number(self.cx.settings.worker.0, self.cx.settings.workers),
                 attempt: 1,
                 worker,
-                id: meta.id,
-                at: meta.at,
+                id: MsgId(0),
+                at: self.cx.now.utc,
                 delayed: false,
                 awaited: false,
-                from: stanza.from.as_str(),
-                to: to.as_str(),
-                targets: Targets::default(),
-                stanza: str::from_utf8(&bytes).unwrap_or_default(),
+                from,
+                to,
+                targets: if asks { Targets::default() } else { Targets(&cluster.targets) },
+                stanza,
             };
             self.cx.node_mail.put(&NodeTold::Parcel { node, parcel });
         }
-        self.cx.keep_buffer(bytes);
     }
 }

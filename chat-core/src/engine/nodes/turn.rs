@@ -125,8 +125,8 @@ impl Engine {
 
     /// Decides where a stanza goes that has passed the hooks before.
     pub(super) fn go_on(&mut self, id: UserId, envelope: &Envelope, turn: Turn) {
-        let Fate { id: msg, at, settle, delayed } = envelope.fate;
-        let (ns, meta) = (StreamNs::client(), Meta { id: msg, at, settle, delayed, lang: None, turn });
+        let Fate { id: msg, at, settle, delayed, only } = envelope.fate;
+        let (ns, meta) = (StreamNs::client(), Meta { id: msg, at, settle, delayed, lang: None, only, turn });
         let Ok(view) = scan(&envelope.stanza, &ns, &ScanLimits::OWN) else {
             debug_assert!(false, "an envelope holds what is no stanza: {:?}", envelope.stanza);
             return self.cx.settled(settle);

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use super::jid_of;
-use crate::effect::Cx;
+use crate::effect::{Cx, Elsewhere, Word};
 use crate::jid::{BareJid, Jid};
-use crate::stanza::PresenceType;
+use crate::stanza::{PresenceType, ns};
 use crate::user::blocked::Blocked;
 use crate::user::outgoing::{post, presence, push, to_available, to_interested};
 use crate::user::presence::{send_current, send_unavailable};
 use crate::user::resource::Urgency;
-use crate::user::roster_iq::{push_item, reply};
+use crate::user::roster::Roster;
+use crate::user::roster_iq::{push_differences, push_item, reply};
 use crate::user::subscription::{self, Kind, Outcome, SendPresence};
 use crate::user::user_record::{Asked, Change, Next, User};
+use crate::xml::Element;
 
 #[cfg(test)]
 mod tests;
@@ -96,6 +98,8 @@ fn follow(
             Kind::Subscribe => to_available(user, cx, stanza, Urgency::Now),
             Kind::Subscribed | Kind::Unsubscribe | Kind::Unsubscribed => to_interested(user, cx, stanza),
         }
+        let (user, from) = (user.id, contact.to_jid());
+        cx.send_elsewhere(Elsewhere { user, from, what: Word::Stanza(stanza.clone()), only: None });
     }
     if outcome.push {
         push_item(user, contact.as_str(), cx);
@@ -125,18 +129,59 @@ fn presence_type(kind: Kind) -> PresenceType {
 fn block(user: &mut User, next: Option<Next>, asked: &Asked, payload: &[u8], cx: &mut Cx) {
     if let Some(Next::Blocked(jids)) = next {
         let after = Blocked::new(user.blocked.version() + 1, jids);
-        let audience = audience(user, &after);
-        for jid in audience.iter().filter(|jid| after.blocks(jid.as_ref())) {
-            send_unavailable(user, jid, cx);
-        }
-        forget_directed(user, &after, cx);
-        user.blocked = after;
-        for jid in &audience {
-            send_current(user, jid, cx);
-        }
+        block_from_now_on(user, after, cx);
     }
     reply(user, asked, b"", cx);
     push(user, cx, payload, |r| r.wants_blocked);
+}
+
+fn block_from_now_on(user: &mut User, after: Blocked, cx: &mut Cx) {
+    let audience = audience(user, &after);
+    for jid in audience.iter().filter(|jid| after.blocks(jid.as_ref())) {
+        send_unavailable(user, jid, cx);
+    }
+    forget_directed(user, &after, cx);
+    user.blocked = after;
+    for jid in &audience {
+        send_current(user, jid, cx);
+    }
+}
+
+/// The record is what the store has, and another changed it. The clients here hear of all that is different; whoever may see
+/// the user from now on sees them, and who may no more sees them go, as it is for the clients of whoever made the change.
+pub(super) fn become_stored(user: &mut User, roster: Roster, blocked: Blocked, cx: &mut Cx) {
+    let (roster_before, blocked_before) = (user.roster.clone(), user.blocked.clone());
+    let sees = |roster: &Roster, contact: &str| roster.subscription(contact).from();
+    for contact in roster_before.subscribers().filter(|c| !sees(&roster, c)).filter_map(jid_of) {
+        send_unavailable(user, &contact, cx);
+    }
+    user.roster = roster;
+    if user.blocked != blocked {
+        block_from_now_on(user, blocked, cx);
+    }
+    for contact in user.roster.subscribers().filter(|c| !sees(&roster_before, c)).filter_map(jid_of) {
+        send_current(user, &contact, cx);
+    }
+    push_differences(user, &roster_before, cx);
+    push_blocked_differences(user, &blocked_before, cx);
+}
+
+/// Tells those who know the block list what is different (XEP-0191 §3.3, §3.4).
+fn push_blocked_differences(user: &mut User, before: &Blocked, cx: &mut Cx) {
+    let after = user.blocked.clone();
+    for (name, of, than) in [("block", &after, before), ("unblock", before, &after)] {
+        let items: Vec<Element> = of
+            .jids()
+            .iter()
+            .filter(|jid| !than.has(jid.as_str()))
+            .map(|jid| Element::new("item", ns::BLOCKING).with_attr("jid", jid.as_str()))
+            .collect();
+        if !items.is_empty() {
+            let mut payload = Vec::new();
+            Element::new(name, ns::BLOCKING).with_children(items).write(ns::CLIENT, &mut payload);
+            push(user, cx, &payload, |r| r.wants_blocked);
+        }
+    }
 }
 
 /// Those who may see the user and for whom another list makes a difference: subscribers, and single resources of

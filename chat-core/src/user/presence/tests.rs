@@ -62,7 +62,7 @@ fn the_language_of_the_stream_is_kept() {
     let mut juliet = juliet(&mut kit);
     let resource = juliet.resources[0].id;
     with_stanza("<presence><status>Oh</status></presence>", "juliet@example.com/balcony", None, |stanza| {
-        on_own(&mut juliet, resource, stanza, Some("it"), &mut kit.cx);
+        on_own(&mut juliet, resource, stanza, Some("it"), false, &mut kit.cx);
     });
     assert_eq!(
         kit.posted()[0],

@@ -290,7 +290,7 @@ fn run(seed: u64) {
 
 /// How many seeds, or which one: `NODES_SEEDS=10000`, `NODES_SEED=25`.
 #[allow(clippy::disallowed_methods, reason = "a test is asked for more than usual")]
-fn number(variable: &str) -> Option<u64> {
+pub fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 

@@ -2,8 +2,10 @@
 
 mod chaos;
 mod client;
+mod friends;
 mod records;
 mod routing;
 mod settlement;
+mod shared;
 mod spool;
 mod world;

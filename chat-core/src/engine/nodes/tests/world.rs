@@ -84,6 +84,8 @@ impl World {
         for (i, workers) in workers.iter().enumerate() {
             world.start(i, *workers);
         }
+        // What each has to do because the others have come.
+        world.wait(100);
         world
     }
 
@@ -119,7 +121,10 @@ impl World {
             self.tell_all(me, &NodeTold::Up { node: number, name: &name });
         }
         for (me, other) in [(a, b), (b, a)] {
-            let own: Vec<NodeMail> = self.node(me).own.values().cloned().collect();
+            let mut own: Vec<NodeMail> = self.node(me).own.values().cloned().collect();
+            let mut whole = NodeMail::default();
+            whole.put(&NodeTold::Whole { node: NodeId(0) });
+            own.push(whole);
             self.pipes.entry((me, other)).or_default().extend(own);
         }
     }
@@ -379,6 +384,13 @@ impl World {
                     (worker, NodeTold::Result { node: number, envelope, outcome })
                 }
                 NodeTold::Poke { user, .. } => (settings.home(user), NodeTold::Poke { node: number, user }),
+                NodeTold::UserChanged { user, roster, blocked, .. } => {
+                    (settings.home(user), NodeTold::UserChanged { node: number, user, roster, blocked })
+                }
+                NodeTold::Whole { .. } => {
+                    self.tell_all(to, &NodeTold::Whole { node: number });
+                    return true;
+                }
                 NodeTold::Up { .. } | NodeTold::Down { .. } => panic!("no worker says that"),
             };
             let mut one = NodeMail::default();
@@ -419,7 +431,13 @@ impl World {
                     self.parcels += usize::from(matches!(told, NodeTold::Parcel { .. }));
                     self.pipes.entry((i, to)).or_default().push_back(one);
                 }
-                NodeTold::Up { .. } | NodeTold::Down { .. } => panic!("no worker says that"),
+                NodeTold::UserChanged { .. } => {
+                    let to_all = |(way, _): &(&(usize, usize), &mut Pipe)| way.0 == i;
+                    self.pipes.iter_mut().filter(to_all).for_each(|(_, pipe)| pipe.push_back(one.clone()));
+                }
+                NodeTold::Up { .. } | NodeTold::Down { .. } | NodeTold::Whole { .. } => {
+                    panic!("no worker says that")
+                }
             }
         }
     }

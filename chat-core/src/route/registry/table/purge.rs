@@ -14,7 +14,8 @@ impl Table {
     }
 
     /// Looks at the next `users_max` users, removes records of nodes that are gone, and tells `gone` their full JIDs, user
-    /// and resource, each once and only if no other node has the same. Says whether there is more to do.
+    /// and resource, each once and only if no other node has the same and available (RFC 6121 §4). Says whether there is more
+    /// to do.
     ///
     /// While a node tells its records anew (`cluster/registry`: its replica is not whole), those it has not come to yet would be told as gone, so its caller waits with this until it has, or is down.
     pub fn purge(&mut self, users_max: usize, mut gone: impl FnMut(&str, &str)) -> bool {
@@ -54,20 +55,21 @@ impl Table {
         let (mut left, mut lost) = (0, 0);
         // Those of one resource lie side by side: the last of them knows about all.
         let mut records = Records::of(piece, &user).peekable();
-        let mut is_there = false;
+        let (mut is_there, mut is_lost) = (false, false);
         while let Some(s) = records.next() {
             if is_seated(&self.nodes, s.node) {
                 self.scratch.extend_from_slice(s.raw);
                 left += 1;
-                is_there = true;
+                is_there |= s.record.priority.is_some();
             } else {
                 lost += 1;
+                is_lost = true;
             }
             if records.peek().is_none_or(|next| next.record.resource != s.record.resource) {
-                if !is_there {
+                if is_lost && !is_there {
                     gone(&user, s.record.resource);
                 }
-                is_there = false;
+                (is_there, is_lost) = (false, false);
             }
         }
         self.records -= lost;

@@ -1,0 +1,30 @@
+//! The same full JID twice: here and on another node, after a split, or because a client came back elsewhere.
+//!
+//! The later bind counts (`route/registry`), and both nodes know which it is. That of the earlier ends its session here; what its
+//! client has not acknowledged goes to whoever counts, and nobody is told that the resource is gone, because it is not.
+
+use super::OWN;
+use crate::base::UserId;
+use crate::engine::Engine;
+use crate::jid::JidRef;
+use crate::route::registry::Applied;
+
+impl Engine {
+    /// A record was told, of an own session or of another's. If an own one does not count any more, it ends.
+    pub(super) fn give_way(&mut self, id: UserId, name: &str, applied: Applied) {
+        if applied.conflict.is_none_or(|conflict| conflict.loser != OWN) {
+            return;
+        }
+        let Some(user) = self.users.get_mut(id) else { return };
+        if let Some(index) = user.resources.iter().position(|r| r.name() == name) {
+            self.displace(id, index);
+        }
+    }
+
+    /// Whether a session elsewhere has this full JID.
+    pub(in crate::engine) fn is_bound_elsewhere(&self, jid: JidRef<'_>) -> bool {
+        let Some(cluster) = self.cluster.as_deref() else { return false };
+        let entry = cluster.table.get(jid.bare().as_str(), jid.resource().unwrap_or_default());
+        entry.is_some_and(|entry| entry.node != OWN)
+    }
+}
