@@ -75,6 +75,8 @@ pub const LINK_GRACE: Span = Span::secs(5);
 /// When a session that has become available is shown once more to those on other nodes who have come since: twice as long as news
 /// may be on their way over a link that is not given up.
 pub const NEWCOMER: Span = Span::secs(12);
+/// How long after a node has told of all its sessions all workers know of them.
+pub const CLUSTER_SETTLED: Span = Span::secs(1);
 /// Work that a node's coming and going makes for all users of a worker is done in steps, one each so often …
 pub const CLUSTER_STEP: Span = Span::millis(20);
 /// … each for so many users: 3,200 in a second, a few per cent of a core.

@@ -190,7 +190,7 @@ impl Engine {
                 self.cx.settled(meta.settle);
             }
             Decision::Serve => {
-                self.serve(id, stanza);
+                self.serve(id, stanza, meta.only);
                 self.cx.settled(meta.settle);
             }
             Decision::Unsubscribed => {
@@ -319,10 +319,10 @@ impl Engine {
     }
 
     /// The server acts on behalf of the user.
-    fn serve(&mut self, id: UserId, stanza: &Stanza<'_>) {
+    fn serve(&mut self, id: UserId, stanza: &Stanza<'_>, only: Option<Few>) {
         match stanza.kind {
             Kind::Iq(IqType::Get | IqType::Set) => self.serve_iq(stanza, Asked::Other, None),
-            Kind::Presence(PresenceType::Probe) => self.answer_probe(id, stanza),
+            Kind::Presence(PresenceType::Probe) => self.answer_probe(id, stanza, only),
             Kind::Presence(kind) => {
                 let Some(user) = self.users.get_mut(id) else { return };
                 match kind {

@@ -83,7 +83,7 @@ fn on_available(
     to_own(user, cx, &from, bytes);
     match before {
         None => {
-            probe(user, cx, &if first { user.jid.to_jid() } else { from.clone() });
+            probe(user, cx, &if first { user.jid.to_jid() } else { from.clone() }, None);
             greet(user, index, cx);
             if others {
                 cx.send_elsewhere(Elsewhere { user: user.id, from, what: Word::Probe, only: None });
@@ -166,6 +166,15 @@ pub fn show(user: &mut User, index: usize, few: Few, cx: &mut Cx) {
     cx.send_elsewhere(Elsewhere { user: user.id, from, what, only: Some(few) });
 }
 
+/// Some have come whom a resource that became available did not find: it asks for their presence.
+pub fn ask(user: &mut User, index: usize, few: Few, cx: &mut Cx) {
+    if user.resources[index].presence.is_some() {
+        let from = user.full_jid(index);
+        probe(user, cx, &from, Some(few));
+        cx.send_elsewhere(Elsewhere { user: user.id, from, what: Word::Probe, only: Some(few) });
+    }
+}
+
 /// A resource is gone without having said so, as with its node: those who may see it are told, or some of them.
 pub fn on_lost(user: &mut User, name: &str, only: Option<Few>, cx: &mut Cx) {
     let from = user.jid.join(name);
@@ -231,6 +240,11 @@ pub fn on_probe(user: &mut User, stanza: &Stanza<'_>, elsewhere: bool, cx: &mut 
         post(cx, from, asker.to_owned(), &bytes);
     }
     true
+}
+
+/// Whether somebody may ask for the presence of the user.
+pub fn may_ask(user: &User, asker: JidRef<'_>) -> bool {
+    !user.blocks(asker) && may_see(user, asker)
 }
 
 /// The last presence of each available resource goes to a contact who may see it from now on (§3.1.5).
@@ -316,14 +330,14 @@ fn to_own_here(user: &mut User, cx: &mut Cx, from: &Jid, bytes: &[u8]) {
     }
 }
 
-/// Asks for the presence of those whom the user may see (§4.3.1).
-fn probe(user: &User, cx: &mut Cx, from: &Jid) {
+/// Asks for the presence of those whom the user may see (§4.3.1), or of some of their resources.
+fn probe(user: &User, cx: &mut Cx, from: &Jid, only: Option<Few>) {
     let bytes = presence(PresenceType::Probe, from.as_str(), None, None);
     for contact in user.roster.subscriptions() {
         if let Ok(to) = Jid::parse(contact)
             && !user.blocks(to.as_ref())
         {
-            post(cx, from.clone(), to, &bytes);
+            post_only(cx, from.clone(), to, &bytes, only);
         }
     }
 }

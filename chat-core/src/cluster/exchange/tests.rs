@@ -24,6 +24,8 @@ struct Worker {
     names: BTreeMap<NodeId, String>,
     /// Numbers that it was given before it lost everything.
     before: BTreeSet<NodeId>,
+    /// Nodes all of whose sessions are known.
+    whole: BTreeSet<NodeId>,
     /// What else it was told.
     heard: Vec<String>,
 }
@@ -56,7 +58,7 @@ fn settings(workers: u16) -> Arc<Settings> {
 }
 
 fn new_worker() -> Worker {
-    Worker { table: Table::new(KEY), names: BTreeMap::new(), before: BTreeSet::new(), heard: Vec::new() }
+    Worker { table: Table::new(KEY), names: BTreeMap::new(), before: BTreeSet::new(), whole: BTreeSet::new(), heard: Vec::new() }
 }
 
 fn new_node(i: usize, life: u64) -> Node {
@@ -86,7 +88,12 @@ impl Worker {
                     }
                     self.table.seat(node, name);
                 }
+                NodeTold::Whole { node } => {
+                    assert!(self.names.contains_key(&node), "a node that is not there");
+                    assert!(self.whole.insert(node), "it was told before");
+                }
                 NodeTold::Down { node } => {
+                    self.whole.remove(&node);
                     let known = self.names.remove(&node).is_some();
                     assert!(known != self.before.remove(&node), "nobody has that number, or two");
                     if known {
@@ -284,6 +291,7 @@ impl World {
                 .collect();
             let mut found = BTreeSet::new();
             for (w, worker) in self.nodes[i].workers.iter().enumerate() {
+                assert!(worker.names.keys().eq(&worker.whole), "all sessions of all nodes are known");
                 for user in (0..20).map(|u| format!("user{u}@localhost")) {
                     for entry in worker.table.of(&user) {
                         assert_eq!(usize::from(workers.home(&user).0), w, "a stranger's session");

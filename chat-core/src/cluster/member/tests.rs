@@ -54,7 +54,7 @@ impl Pair {
         let mut pair = Pair { members: [member(0), member(1)], now, conns: 0, heard: Default::default() };
         pair.pass(3_000);
         for i in 0..2 {
-            let expected = ["Up 1", "Up 1", "fresh", "up"];
+            let expected = ["Up 1", "Up 1", "Whole 1", "Whole 1", "fresh", "up"];
             let mut heard = pair.heard(i);
             heard.sort();
             assert_eq!(heard, expected, "node {i}");
@@ -129,6 +129,7 @@ impl Pair {
                         self.heard[i].push(match told {
                             NodeTold::Up { node, .. } => format!("Up {}", node.0),
                             NodeTold::Down { node } => format!("Down {}", node.0),
+                            NodeTold::Whole { node } => format!("Whole {}", node.0),
                             NodeTold::Change { node, change: Change::Put(r) } => {
                                 format!("{} has {}/{} for {}", node.0, r.user, r.resource, worker.0)
                             }
@@ -214,7 +215,8 @@ fn a_node_that_sends_nonsense_begins_anew() {
     let heard = pair.heard(1);
     assert!(heard.iter().any(|told| told.contains("breaks the protocol")), "{heard:?}");
     assert_eq!(heard.iter().filter(|told| *told == "fresh").count(), 1, "{heard:?}");
-    assert!(heard.last().is_some_and(|told| told.starts_with("2 has romeo@h/a")), "{heard:?}");
+    let [.., known, last] = &heard[..] else { panic!("{heard:?}") };
+    assert!(known.starts_with("2 has romeo@h/a") && last == "Whole 2", "{heard:?}");
     assert!(pair.heard(0).contains(&"fresh".to_owned()));
 }
 

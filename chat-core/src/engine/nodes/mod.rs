@@ -30,6 +30,7 @@ mod changed;
 mod choose;
 mod conflict;
 mod copies;
+mod early;
 mod newcomers;
 mod receive;
 mod records;

@@ -73,7 +73,7 @@ impl Engine {
             cluster.purge(self.cx.now.mono, usize::MAX);
         }
         cluster.table.seat(node, name);
-        cluster.chores.filling.push(node);
+        cluster.chores.early.begin(node);
     }
 
     /// A node is gone, and its sessions with it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Turn;
 use super::afar::Sent;
 use crate::base::{MsgId, UserId};
-use crate::effect::{Envelope, Fate, FlightId, NodeTold, Parcel, Targets};
+use crate::effect::{Envelope, Fate, Few, FlightId, NodeTold, Parcel, Targets};
 use crate::engine::Engine;
 use crate::engine::deliver::{Meta, write_for_client};
 use crate::route::decision::Resources;
@@ -130,16 +130,26 @@ impl Engine {
     }
 
     /// Somebody asks for the presence of a user (RFC 6121 §4.3.2): each node with sessions of the user answers for its own.
-    pub(in crate::engine) fn answer_probe(&mut self, id: UserId, stanza: &Stanza<'_>) {
+    /// `only`: these are asked, and nobody else.
+    pub(in crate::engine) fn answer_probe(&mut self, id: UserId, stanza: &Stanza<'_>, only: Option<Few>) {
         let Some(user) = self.users.get_mut(id) else { return };
         let wanted = stanza.to.and_then(|to| to.resource());
         let elsewhere = match &mut self.cluster {
             Some(cluster) => {
                 cluster.look(user);
+                if let Some(few) = only {
+                    cluster.look_only_at(few, stanza.to);
+                }
                 cluster.choose_available(wanted)
             }
             None => false,
         };
+        if only.is_some() {
+            if elsewhere && presence::may_ask(user, stanza.from) {
+                self.ask_afar(id, stanza);
+            }
+            return;
+        }
         if presence::on_probe(user, stanza, elsewhere, &mut self.cx) && elsewhere {
             self.ask_afar(id, stanza);
         }

@@ -1,7 +1,7 @@
 //! Presence when nodes come and go, a little at a time.
 //!
-//! - A node has come, or come back, and has told of all its sessions: it gets the presence of the sessions here, for those there
-//!   who may see it (RFC 6121 §4.2.2). What was changed in the store while the two did not hear of each other is not known, so
+//! - A node has come, or come back, and has told of all its sessions: a second later it gets the presence of the sessions here, for
+//!   those there who may see it (RFC 6121 §4.2.2); who came here before asks for theirs ([`early`](super::early)). What was changed in the store while the two did not hear of each other is not known, so
 //!   what is in memory of it is read again.
 //! - A session here has become available: whoever came on other nodes at the same time is shown it ([`newcomers`](super::newcomers)).
 //! - A node is gone, and its sessions are not available elsewhere within [`LINK_GRACE`]: those here who saw them learn that they
@@ -15,8 +15,9 @@ use std::collections::VecDeque;
 use smol_str::SmolStr;
 
 use super::changed::News;
+use super::early::Early;
 use super::{Cluster, OWN};
-use crate::base::limits::{CLUSTER_STEP, CLUSTER_STEP_USERS, LINK_GRACE, NEWCOMER};
+use crate::base::limits::{CLUSTER_SETTLED, CLUSTER_STEP, CLUSTER_STEP_USERS, LINK_GRACE, NEWCOMER};
 use crate::base::{Mono, MsgId, NodeId, TimerId, UserId};
 use crate::effect::{Deadline, Few, NodeTold, Parcel, Targets};
 use crate::engine::Engine;
@@ -33,12 +34,12 @@ const PURGED: usize = 8 * CLUSTER_STEP_USERS;
 pub(super) struct Chores {
     /// When the next step is due, if there is one.
     armed: Option<(TimerId, Mono)>,
-    /// Nodes whose sessions are not all known yet.
-    pub(super) filling: Vec<NodeId>,
+    /// Who has become available before all sessions of a node were known.
+    pub(super) early: Early,
     /// Records of nodes that are gone are removed from then on.
     purge_at: Option<Mono>,
-    /// Nodes that get the presence of the sessions here, and how far that is.
-    shows: VecDeque<(NodeId, usize)>,
+    /// Nodes that get the presence of the sessions here, from when, and how far that is.
+    shows: VecDeque<(Mono, NodeId, usize)>,
     /// Sessions here that have become available, and when they are shown to those who have come meanwhile.
     fresh: VecDeque<(Mono, Seat)>,
     /// Users who are read again, and those for whom that has failed.
@@ -64,14 +65,15 @@ impl Chores {
     /// When to go on.
     fn next(&self, now: Mono) -> Option<Mono> {
         let soon = now + CLUSTER_STEP;
-        if !self.shows.is_empty() || !self.stale.is_empty() {
+        if !self.stale.is_empty() {
             return Some(soon);
         }
-        let purge = self.purge_at.filter(|_| self.filling.is_empty());
+        let purge = self.purge_at.filter(|_| !self.early.is_filling());
+        let show = self.shows.front().map(|(due, ..)| *due);
         let lost = self.lost.front().map(|lost| lost.due);
         let again = self.again.front().map(|(due, _)| *due);
         let fresh = self.fresh.front().map(|(due, _)| *due);
-        [purge, lost, again, fresh].into_iter().flatten().min().map(|at| at.max(soon))
+        [purge, show, self.early.next(), lost, again, fresh].into_iter().flatten().min().map(|at| at.max(soon))
     }
 
     /// Whether nothing is left to do.
@@ -107,12 +109,13 @@ impl Cluster {
 impl Engine {
     /// The agent has told of all sessions of a node.
     pub(super) fn on_node_whole(&mut self, node: NodeId) {
+        let now = self.cx.now.mono;
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
         if !cluster.table.is_seated(node) {
             return;
         }
-        cluster.chores.filling.retain(|n| *n != node);
-        cluster.chores.shows.push_back((node, 0));
+        cluster.chores.early.whole(now, node);
+        cluster.chores.shows.push_back((now + CLUSTER_SETTLED, node, 0));
         cluster.chores.stale = self.users.iter().map(|user| user.id).collect();
         self.arm_chores();
     }
@@ -122,8 +125,8 @@ impl Engine {
         let at = self.cx.now.mono + LINK_GRACE;
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
         cluster.chores.purge_at = Some(at);
-        cluster.chores.filling.retain(|n| *n != node);
-        cluster.chores.shows.retain(|(n, _)| *n != node);
+        cluster.chores.early.end(node);
+        cluster.chores.shows.retain(|(_, n, _)| *n != node);
         self.arm_chores();
     }
 
@@ -144,11 +147,12 @@ impl Engine {
         let now = self.cx.now.mono;
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
         cluster.chores.armed = None;
-        if cluster.chores.filling.is_empty() && cluster.chores.purge_at.is_some_and(|at| at <= now) {
+        if !cluster.chores.early.is_filling() && cluster.chores.purge_at.is_some_and(|at| at <= now) {
             let more = cluster.purge(now, PURGED);
             cluster.chores.purge_at = cluster.chores.purge_at.filter(|_| more);
         }
         self.show_some();
+        self.ask_some();
         self.show_to_newcomers();
         self.read_some_again();
         self.tell_lost();
@@ -158,7 +162,10 @@ impl Engine {
     /// Some of the sessions here show themselves to a node that has come.
     fn show_some(&mut self) {
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
-        let Some((node, place)) = cluster.chores.shows.pop_front() else { return };
+        let now = self.cx.now.mono;
+        let Some((due, node, place)) = cluster.chores.shows.pop_front_if(|(due, ..)| *due <= now) else {
+            return;
+        };
         let mut some: Vec<(UserId, SmolStr)> = Vec::new();
         let next = cluster.table.walk(place, OWN, |record| {
             if record.priority.is_some()
@@ -169,7 +176,7 @@ impl Engine {
             some.len() < CLUSTER_STEP_USERS
         });
         if let Some(next) = next {
-            cluster.chores.shows.push_front((node, next));
+            cluster.chores.shows.push_front((due, node, next));
         }
         for (id, name) in some {
             let Some(user) = self.users.get_mut(id) else { continue };
@@ -184,6 +191,7 @@ impl Engine {
         let due = self.cx.now.mono + NEWCOMER;
         if let Some(cluster) = self.cluster.as_deref_mut() {
             cluster.chores.fresh.push_back((due, seat));
+            cluster.chores.early.add(seat);
             self.arm_chores();
         }
     }
