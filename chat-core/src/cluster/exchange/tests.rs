@@ -58,7 +58,13 @@ fn settings(workers: u16) -> Arc<Settings> {
 }
 
 fn new_worker() -> Worker {
-    Worker { table: Table::new(KEY), names: BTreeMap::new(), before: BTreeSet::new(), whole: BTreeSet::new(), heard: Vec::new() }
+    Worker {
+        table: Table::new(KEY),
+        names: BTreeMap::new(),
+        before: BTreeSet::new(),
+        whole: BTreeSet::new(),
+        heard: Vec::new(),
+    }
 }
 
 fn new_node(i: usize, life: u64) -> Node {

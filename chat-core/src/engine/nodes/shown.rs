@@ -73,7 +73,11 @@ impl Chores {
         let lost = self.lost.front().map(|lost| lost.due);
         let again = self.again.front().map(|(due, _)| *due);
         let fresh = self.fresh.front().map(|(due, _)| *due);
-        [purge, show, self.early.next(), lost, again, fresh].into_iter().flatten().min().map(|at| at.max(soon))
+        [purge, show, self.early.next(), lost, again, fresh]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|at| at.max(soon))
     }
 
     /// Whether nothing is left to do.
