@@ -416,7 +416,7 @@ fn what_a_split_hid_is_shown_when_it_heals() {
     assert_eq!(roster(&mut w, b), ["nurse"]);
     w.link(0, 1);
     w.settle();
-    w.wait(1_000);
+    w.wait(2_000);
     assert_eq!(presence(&mut w, r), ["juliet@h/a", "juliet@h/b"]);
     assert_eq!(presence(&mut w, a), ["romeo@h/r"]);
     assert_eq!(presence(&mut w, t), [""; 0]);

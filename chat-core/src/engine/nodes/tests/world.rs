@@ -85,7 +85,7 @@ impl World {
             world.start(i, *workers);
         }
         // What each has to do because the others have come.
-        world.wait(100);
+        world.wait(1_500);
         world
     }
 
