@@ -28,27 +28,42 @@ class Postgres:
         self.binaries = found[-1].parent if found else pathlib.Path(shutil.which("initdb")).parent
         self.folder = folder
         self.port = free_port()
-        # It refuses to be root.
-        self.user = {"user": pwd.getpwnam("postgres").pw_uid} if os.geteuid() == 0 else {}
 
     def __enter__(self):
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        if self.user:
-            os.chown(self.folder, self.user["user"], -1)
+        if os.geteuid() == 0:
+            os.chown(self.folder, pwd.getpwnam("postgres").pw_uid, -1)
         self.run("initdb", "-N", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", self.folder / "data")
-        options = f"-c listen_addresses= -c unix_socket_directories={self.folder} -p {self.port} -c fsync=off"
-        self.run("pg_ctl", "-w", "-D", self.folder / "data", "-o", options, "-l", self.folder / "log", "start")
+        self.prepare()
+        self.start()
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def prepare(self):
+        """What is to be changed before it runs."""
+
+    def options(self):
+        return f"-c listen_addresses= -c unix_socket_directories={self.folder} -p {self.port} -c fsync=off"
+
+    def start(self):
+        self.run("pg_ctl", "-w", "-D", self.folder / "data", "-o", self.options(), "-l", self.folder / "log", "start")
+
+    def stop(self):
+        """As if it had been killed."""
         self.run("pg_ctl", "-m", "immediate", "-D", self.folder / "data", "stop")
 
     def run(self, program, *arguments):
-        subprocess.run(
-            [str(self.binaries / program), *map(str, arguments)],
-            check=True, cwd="/", stdout=subprocess.DEVNULL, **self.user,
-        )
+        # It refuses to be root.
+        owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        command = [*self.place(), *owner, str(self.binaries / program), *map(str, arguments)]
+        subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL)
+
+    def place(self):
+        """What its commands begin with."""
+        return []
 
     @property
     def url(self):
@@ -62,6 +77,8 @@ class Node:
         self.program, self.folder, self.settings = program, folder, settings
         self.process = None
         self.addresses = {}
+        # Where the log of its present life begins.
+        self.born = 0
 
     def command(self, *arguments):
         settings = [part for key, value in self.settings.items() for part in ("--set", f"{key}={value}")]
@@ -69,8 +86,12 @@ class Node:
 
     def __enter__(self):
         self.folder.mkdir(parents=True, exist_ok=True)
-        log = open(self.folder / "log", "w+")
-        self.process = subprocess.Popen(self.command("serve"), cwd=self.folder, env={}, stdout=log, stderr=log)
+        with open(self.folder / "log", "a") as log:
+            self.born = log.tell()
+            environment = {"PATH": os.environ["PATH"]}
+            self.process = subprocess.Popen(
+                self.command("serve"), cwd=self.folder, env=environment, stdout=log, stderr=log
+            )
         self.wait(lambda line: line.get("message") == "ready")
         for line in self.lines():
             if line.get("message") == "listening":
@@ -82,9 +103,11 @@ class Node:
         self.process.wait(60)
 
     def lines(self):
-        for line in (self.folder / "log").read_text().splitlines():
-            with contextlib.suppress(ValueError):
-                yield json.loads(line)
+        with open(self.folder / "log") as log:
+            log.seek(self.born)
+            for line in log.read().splitlines():
+                with contextlib.suppress(ValueError):
+                    yield json.loads(line)
 
     def wait(self, wanted):
         begun = time.monotonic()

@@ -9,5 +9,6 @@ pub mod measure;
 pub mod net;
 pub mod relay;
 pub mod report;
+pub mod swarm;
 pub mod work;
 pub mod xmpp;

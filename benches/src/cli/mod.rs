@@ -7,6 +7,7 @@
 
 mod options;
 mod spawn;
+mod swarm;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ pub fn run() -> ExitCode {
         Command::Presence(args) => {
             args.common.target().and_then(|(t, _relay)| presence::run(&t, &args.options()))
         }
+        Command::Swarm(args) => return swarm::swarm(args),
         Command::Relay(args) => return relay(&args),
         Command::Plot(args) => return plots(&args),
     };

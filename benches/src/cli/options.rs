@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::spawn::SpawnedRelay;
+use super::swarm::SwarmArgs;
 use crate::measure::Server;
 use crate::relay::Fault;
 use crate::work::{Failure, Flow, Target, Times, chat, idle, login, presence};
@@ -32,6 +33,9 @@ pub(super) enum Command {
     Sm(SmArgs),
     /// Everybody changes their status, which everybody else in their group gets to see.
     Presence(PresenceArgs),
+    /// Users in constant conversation at the nodes of a cluster, who come back whatever happens. Does what it reads from standard
+    /// input, a line for each order, and answers each with a line of JSON.
+    Swarm(SwarmArgs),
     /// A server that only forwards: what the sockets of this machine allow. Prints its address and its process.
     Relay(RelayArgs),
     /// Draws runs side by side, as SVG.

@@ -112,7 +112,7 @@ impl Ramp {
                     hub.start_tls(conn, tls, &self.plan.domain)?;
                     login.open(&self.plan, &mut self.out);
                 }
-                Step::Done => {
+                Step::Done | Step::Resumed(_) => {
                     done = true;
                     break;
                 }

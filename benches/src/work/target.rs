@@ -67,6 +67,7 @@ impl Target {
             security: self.security,
             mechanism: self.mechanism,
             register: self.register,
+            manage: false,
             presence: false,
             roster: 0,
             run: run_number(),

@@ -16,6 +16,17 @@ pub enum Step {
     StartTls,
     /// The session is there.
     Done,
+    /// The session goes on: the server has handled so many stanzas of it. What it sends again follows at once.
+    Resumed(u32),
+}
+
+/// A session that is to go on (XEP-0198 §5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumption {
+    /// What the server called it.
+    pub id: String,
+    /// How many stanzas the client has handled.
+    pub handled: u32,
 }
 
 /// One login under way.
@@ -27,6 +38,10 @@ pub struct Login {
     authenticated: bool,
     registered: bool,
     jid: String,
+    resumption: Option<Resumption>,
+    /// It cannot go on; how much of it was handled, if the server knows.
+    refused: Option<Option<u32>>,
+    managed: Option<String>,
 }
 
 #[derive(Debug)]
@@ -36,7 +51,9 @@ enum Stage {
     Register,
     Plain,
     Scram(Box<Scram>),
+    Resume,
     Bind,
+    Enable,
     Roster,
     /// So many answers to additions are due.
     Contacts(u32),
@@ -44,6 +61,7 @@ enum Stage {
 }
 
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+const SM: &str = "urn:xmpp:sm:3";
 
 impl Login {
     /// Of this user.
@@ -57,7 +75,29 @@ impl Login {
             authenticated: false,
             registered: false,
             jid: String::new(),
+            resumption: None,
+            refused: None,
+            managed: None,
         }
+    }
+
+    /// Tries to go on with this session first.
+    #[must_use]
+    pub fn resuming(mut self, resumption: Option<Resumption>) -> Login {
+        self.resumption = resumption;
+        self
+    }
+
+    /// Whether the server has refused to go on with the session; and how much of that it had handled, if it said so.
+    #[must_use]
+    pub fn refused(&self) -> Option<Option<u32>> {
+        self.refused
+    }
+
+    /// What the server calls the new session for whoever wants to resume it.
+    #[must_use]
+    pub fn managed(&self) -> Option<&str> {
+        self.managed.as_deref()
     }
 
     /// Who.
@@ -122,7 +162,19 @@ impl Login {
             Stage::Scram(_) if matches!(stanza.name, b"challenge" | b"success") => {
                 self.on_scram(plan, stanza, out)?;
             }
+            Stage::Resume if stanza.name == b"resumed" => {
+                return handled(stanza).map(Step::Resumed).ok_or_else(|| shown("no count", stanza));
+            }
+            Stage::Resume if stanza.name == b"failed" => {
+                self.refused = Some(handled(stanza));
+                self.bind(plan, out);
+            }
             Stage::Bind if is_answer(stanza, "bind") => return self.on_bound(plan, stanza, out),
+            Stage::Enable if stanza.name == b"enabled" => {
+                self.managed = stanza.attribute("id").map(|id| String::from_utf8_lossy(id).into_owned());
+                return Ok(self.on_session(plan, out));
+            }
+            Stage::Enable if stanza.name == b"failed" => return Err(shown("no stream management", stanza)),
             Stage::Roster if is_answer(stanza, "roster") => self.on_roster(plan, stanza, out)?,
             Stage::Contacts(due) if is_answer(stanza, "contact") => {
                 if stanza.is_error() {
@@ -143,13 +195,12 @@ impl Login {
 
     fn on_features(&mut self, plan: &Plan, features: &Stanza<'_>, out: &mut Vec<u8>) -> Result<(), String> {
         if self.authenticated {
-            let bind = format!(
-                "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{}</resource>\
-                 </bind></iq>",
-                escape(&plan.resource)
-            );
-            put(out, &bind);
-            self.stage = Stage::Bind;
+            if let Some(Resumption { id, handled }) = &self.resumption {
+                put(out, &format!("<resume xmlns='{SM}' h='{handled}' previd='{}'/>", escape(id)));
+                self.stage = Stage::Resume;
+            } else {
+                self.bind(plan, out);
+            }
         } else if plan.security == Security::Starttls && !self.secure {
             if features.child("starttls").is_none() {
                 return Err(shown("no STARTTLS is offered", features));
@@ -175,6 +226,16 @@ impl Login {
             self.authenticate(plan, out);
         }
         Ok(())
+    }
+
+    fn bind(&mut self, plan: &Plan, out: &mut Vec<u8>) {
+        let bind = format!(
+            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{}</resource>\
+             </bind></iq>",
+            escape(&plan.resource)
+        );
+        put(out, &bind);
+        self.stage = Stage::Bind;
     }
 
     fn authenticate(&mut self, plan: &Plan, out: &mut Vec<u8>) {
@@ -224,12 +285,21 @@ impl Login {
         let jid = iq.child("bind").and_then(|b| b.child("jid"));
         let Some(jid) = jid else { return Err(shown("no resource was bound", iq)) };
         self.jid = String::from_utf8_lossy(jid.inner).into_owned();
+        if plan.manage {
+            put(out, &format!("<enable xmlns='{SM}' resume='true'/>"));
+            self.stage = Stage::Enable;
+            return Ok(Step::Wait);
+        }
+        Ok(self.on_session(plan, out))
+    }
+
+    fn on_session(&mut self, plan: &Plan, out: &mut Vec<u8>) -> Step {
         if !plan.presence && plan.roster == 0 {
-            return Ok(Step::Done);
+            return Step::Done;
         }
         put(out, "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>");
         self.stage = Stage::Roster;
-        Ok(Step::Wait)
+        Step::Wait
     }
 
     fn on_roster(&mut self, plan: &Plan, iq: &Stanza<'_>, out: &mut Vec<u8>) -> Result<(), String> {
@@ -259,6 +329,11 @@ impl Login {
         put(out, "<presence/><iq type='get' id='ready'><ping xmlns='urn:xmpp:ping'/></iq>");
         self.stage = Stage::Ready;
     }
+}
+
+/// The count of an answer of stream management.
+fn handled(stanza: &Stanza<'_>) -> Option<u32> {
+    std::str::from_utf8(stanza.attribute("h")?).ok()?.parse().ok()
 }
 
 fn put(out: &mut Vec<u8>, text: &str) {

@@ -15,5 +15,5 @@ pub mod scram;
 
 pub use frame::{Malformed, Stanza, Token};
 pub use input::Input;
-pub use login::{Login, Step};
+pub use login::{Login, Resumption, Step};
 pub use plan::{Mechanism, Plan, Security, User};

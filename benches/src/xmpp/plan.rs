@@ -69,7 +69,10 @@ pub struct Plan {
     pub mechanism: Mechanism,
     /// Register accounts first, in-band (XEP-0077); that they exist already is fine.
     pub register: bool,
-    /// After binding: ask for the roster, become available, and wait until the server has seen that.
+    /// After binding: stream management with resumption (XEP-0198). Every stanza after that counts, those of `presence` and
+    /// `roster`, too.
+    pub manage: bool,
+    /// After that: ask for the roster, become available, and wait until the server has seen that.
     pub presence: bool,
     /// See to it that the roster has so many contacts, without subscriptions, before becoming available.
     pub roster: u32,
