@@ -24,6 +24,7 @@
 //! store down | store up                the store fails every request | works again
 //! store refuses 2                      it is too busy for the next two messages that are to be kept
 //! store loses                          it keeps messages, and its answers are lost, until it is up again
+//! drain 2 10                           sessions leave, two in a second, the rest after ten seconds; stay: no more of them
 //! crash                                the server dies; what is in the store stays
 //! ```
 

@@ -139,10 +139,10 @@ fn planted_bugs_are_found() {
 fn planted_bugs_of_clusters_are_found() {
     for (plant, known) in [
         (Plant::AckEarly, 0),
-        (Plant::DropOnRejoin, 37),
-        (Plant::ReceiptIsResult, 1),
-        (Plant::ForgetLife, 1),
-        (Plant::OvertakeElsewhere, 294),
+        (Plant::DropOnRejoin, 47),
+        (Plant::ReceiptIsResult, 2),
+        (Plant::ForgetLife, 21),
+        (Plant::OvertakeElsewhere, 503),
     ] {
         find(plant, true, number("PLANT_FROM").unwrap_or(known));
     }

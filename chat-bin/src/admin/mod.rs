@@ -20,6 +20,8 @@ pub const STATUS: &str = "/v1/status";
 pub const DRAIN: &str = "/v1/drain";
 /// To make a standby node active.
 pub const PROMOTE: &str = "/v1/promote";
+/// To make an active node a standby node.
+pub const STEP_BACK: &str = "/v1/step-back";
 /// Numbers in the text format of Prometheus.
 pub const METRICS: &str = "/metrics";
 /// The description of all this.

@@ -15,7 +15,7 @@ use super::healthcheck::reachable;
 use super::{ConfigOptions, print, with_config};
 use crate::Failure;
 use crate::admin::{
-    Client, ClientError, DRAIN, DrainOrder, DrainStatus, NodeStatus, PROMOTE, STATUS, Status,
+    Client, ClientError, DRAIN, DrainOrder, DrainStatus, NodeStatus, PROMOTE, Role, STATUS, STEP_BACK, Status,
 };
 use crate::config::{Config, Secret};
 
@@ -50,6 +50,11 @@ pub enum CtlCommand {
     },
     /// Make a standby node active: it takes clients from now on
     Promote {
+        #[command(flatten)]
+        node: NodeOptions,
+    },
+    /// Make an active node a standby node: its sessions leave as in a drain, and then it waits until it is needed
+    StepBack {
         #[command(flatten)]
         node: NodeOptions,
     },
@@ -103,6 +108,14 @@ pub(super) fn run(command: &CtlCommand) -> ExitCode {
         CtlCommand::Promote { node } => with_node(node, async |client| {
             let status: NodeStatus = client.ask(Method::POST, PROMOTE, None).await?;
             say(node, &status, || format!("{} is active\n", status.name));
+            Ok(())
+        }),
+        CtlCommand::StepBack { node } => with_node(node, async |client| {
+            let status: NodeStatus = client.ask(Method::POST, STEP_BACK, None).await?;
+            say(node, &status, || match status.role {
+                Role::Active => format!("{} steps back\n", status.name),
+                Role::Standby => format!("{} is on standby\n", status.name),
+            });
             Ok(())
         }),
     }

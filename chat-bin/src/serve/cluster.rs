@@ -34,6 +34,7 @@ pub(super) fn of(config: &Config, addresses: Vec<SocketAddr>) -> Result<Option<C
             Role::Active => wire::Role::Active,
             Role::Standby => wire::Role::Standby,
         },
+        active_wanted: cluster.active_wanted,
         release: env!("CARGO_PKG_VERSION").into(),
         ..Settings::new(config.node.clone(), Trust::Secrets(secrets))
     };

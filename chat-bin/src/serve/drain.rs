@@ -19,6 +19,8 @@ pub(super) enum Cause {
     Signal(&'static str),
     /// The administration API.
     Api,
+    /// Too many nodes are active, or the operator wants another one to be: the process goes on.
+    Role,
 }
 
 impl Cause {
@@ -26,6 +28,7 @@ impl Cause {
         match self {
             Cause::Signal(name) => name,
             Cause::Api => "API",
+            Cause::Role => "role",
         }
     }
 }
@@ -39,6 +42,15 @@ pub(super) enum TooLate {
     Signalled,
     /// Sessions have left already.
     Begun,
+}
+
+/// What has become of sessions so far, of whichever drain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// Those that are still here.
+    pub(super) left: usize,
+    /// Those that were closed for a drain since the process began.
+    pub(super) closed: u64,
 }
 
 /// The drain of one node.
@@ -55,14 +67,39 @@ struct Begun {
     is_signalled: bool,
     plan: config::Drain,
     at: Instant,
-    /// Since when sessions leave, and how many there were.
-    leaving: Option<(Instant, usize)>,
+    /// Since when sessions leave, and what had become of them before.
+    leaving: Option<(Instant, Tally)>,
+    /// What had become of them when the rest was closed.
+    closing: Option<Tally>,
 }
 
 impl Begun {
     fn grace_end(&self) -> Instant {
         self.at + self.plan.grace
     }
+
+    /// When the rest goes at once.
+    fn leaving_end(&self) -> Instant {
+        self.leaving.map_or(self.grace_end(), |(at, _)| at) + self.plan.deadline
+    }
+
+    /// How long so many sessions take, at the latest.
+    fn time_for(&self, sessions: usize, now: Instant) -> Duration {
+        let all = Duration::from_secs_f64(sessions as f64 / f64::from(self.plan.rate.max(1)));
+        match self.leaving {
+            None => all.min(self.plan.deadline),
+            Some(_) => all.min(self.leaving_end().saturating_duration_since(now)),
+        }
+    }
+}
+
+/// How sessions are to leave from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// So many in a second.
+    pub(super) rate: u32,
+    /// The rest at once after so long.
+    pub(super) within: Duration,
 }
 
 impl Drain {
@@ -86,6 +123,7 @@ impl Drain {
             plan: self.plan,
             at: Instant::now(),
             leaving: None,
+            closing: None,
         });
         begun.is_signalled |= matches!(cause, Cause::Signal(_));
         let plan = &mut begun.plan;
@@ -154,29 +192,67 @@ impl Drain {
         }
     }
 
-    /// From now on sessions leave; so many there are.
-    pub(super) fn leave(&self, sessions: usize) {
+    /// From now on sessions leave.
+    pub(super) fn leave(&self, tally: Tally) {
         if let Some(begun) = &mut *self.state() {
-            begun.leaving.get_or_insert_with(|| (Instant::now(), sessions));
+            begun.leaving.get_or_insert_with(|| (Instant::now(), tally));
         }
     }
 
-    /// How far it is, if there is one. So many sessions are here; all that are gone were closed, as a lone node has nowhere
-    /// to move them to.
-    pub(super) fn status(&self, left: usize) -> Option<DrainStatus> {
+    /// How sessions are to leave, once they do.
+    pub(super) fn pace(&self) -> Option<Pace> {
+        let begun = (*self.state()).filter(|begun| begun.leaving.is_some())?;
+        let within = begun.leaving_end().saturating_duration_since(Instant::now());
+        Some(Pace { rate: begun.plan.rate, within })
+    }
+
+    /// Ready when the orders are others than they were.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// From now on the rest is closed.
+    pub(super) fn close(&self, tally: Tally) {
+        if let Some(begun) = &mut *self.state() {
+            begun.leaving.get_or_insert_with(|| (Instant::now(), tally));
+            begun.closing.get_or_insert(tally);
+        }
+    }
+
+    /// It is over, and the node goes on.
+    pub(super) fn end(&self) {
+        *self.state() = None;
+        self.changed.notify_waiters();
+    }
+
+    /// How far it is, if there is one. `in_cluster`: sessions take their time; a lone node closes all at once.
+    pub(super) fn status(&self, now: Tally, in_cluster: bool) -> Option<DrainStatus> {
         let begun = (*self.state())?;
-        let (phase, lost) = match begun.leaving {
-            None => (DrainPhase::Grace, 0),
-            Some((_, sessions)) => (DrainPhase::Closing, sessions.saturating_sub(left)),
+        let closed = |since: Tally, until: Tally| (until.closed - since.closed) as usize;
+        let (phase, lost) = match (begun.leaving, begun.closing) {
+            (None, _) => (DrainPhase::Grace, 0),
+            (Some((_, before)), None) => (DrainPhase::Leaving, closed(before, now)),
+            // Workers that have ended do not count any more.
+            (Some((_, before)), Some(then)) => {
+                (DrainPhase::Closing, closed(before, then) + then.left.saturating_sub(now.left))
+            }
         };
-        let grace = begun.grace_end().saturating_duration_since(Instant::now());
+        let at = Instant::now();
+        let grace = match begun.leaving {
+            None => begun.grace_end().saturating_duration_since(at),
+            Some(_) => Duration::ZERO,
+        };
+        let leaving = match begun.closing {
+            None if in_cluster => begun.time_for(now.left, at),
+            _ => Duration::ZERO,
+        };
         Some(DrainStatus {
             by: begun.cause.name().to_owned(),
             phase,
-            left,
+            left: now.left,
             moved: 0,
             lost,
-            seconds_to_go: grace.as_secs_f64(),
+            seconds_to_go: (grace + leaving).as_secs_f64(),
             revocable: !begun.is_signalled && begun.leaving.is_none(),
         })
     }
@@ -200,6 +276,10 @@ mod tests {
         DrainOrder { grace: Some(seconds), ..DrainOrder::default() }
     }
 
+    fn left(left: usize) -> Tally {
+        Tally { left, closed: 5 }
+    }
+
     async fn is_over(drain: &Drain) -> bool {
         timeout(Duration::from_millis(20), drain.grace_is_over()).await.is_ok()
     }
@@ -211,7 +291,7 @@ mod tests {
             assert!(!is_over(&drain).await, "nobody asked");
             assert!(drain.begin(Cause::Api, DrainOrder::default()) && drain.is_on());
             assert!(!is_over(&drain).await);
-            let status = drain.status(7).expect("a drain");
+            let status = drain.status(left(7), false).expect("a drain");
             assert_eq!((status.by.as_str(), status.phase, status.left), ("API", DrainPhase::Grace, 7));
             assert!((HOUR - 60.0..=HOUR).contains(&status.seconds_to_go) && status.revocable, "{status:?}");
         });
@@ -227,7 +307,7 @@ mod tests {
                 assert!(!drain.begin(Cause::Signal("SIGTERM"), grace(0.0)));
             });
             assert!(over.is_ok());
-            let status = drain.status(7).expect("a drain");
+            let status = drain.status(left(7), false).expect("a drain");
             assert_eq!((status.by.as_str(), status.seconds_to_go), ("API", 0.0));
             assert!(!status.revocable, "whoever sent the signal means it");
         });
@@ -240,17 +320,53 @@ mod tests {
             assert_eq!(drain.call_off(), Err(TooLate::NoDrain));
             drain.begin(Cause::Api, grace(0.0));
             assert_eq!(drain.call_off(), Ok(()));
-            assert!(!drain.is_on() && drain.status(3).is_none());
+            assert!(!drain.is_on() && drain.status(left(3), false).is_none());
             assert!(!is_over(&drain).await);
 
             drain.begin(Cause::Api, grace(0.0));
-            drain.leave(10);
+            drain.close(left(10));
             assert_eq!(drain.call_off(), Err(TooLate::Begun));
-            assert_eq!(drain.status(4).map(|status| (status.left, status.lost)), Some((4, 6)));
+            let status = drain.status(left(4), false).expect("a drain");
+            assert_eq!((status.phase, status.left, status.lost), (DrainPhase::Closing, 4, 6));
 
             let drain = Drain::new(PLAN);
             drain.begin(Cause::Signal("SIGTERM"), DrainOrder::default());
             assert_eq!(drain.call_off(), Err(TooLate::Signalled));
+        });
+    }
+
+    #[test]
+    fn in_a_cluster_sessions_leave_at_a_rate_until_the_deadline() {
+        run(async {
+            let drain = Drain::new(PLAN);
+            assert_eq!(drain.pace(), None);
+            drain.begin(Cause::Api, grace(0.0));
+            assert_eq!(drain.pace(), None, "not before it was said that they leave");
+            let to_go = |left, closed| {
+                let status = drain.status(Tally { left, closed }, true).expect("a drain");
+                (status.phase, status.left, status.lost, status.seconds_to_go.round())
+            };
+            assert_eq!(to_go(1_000, 5), (DrainPhase::Grace, 1_000, 0, 5.0), "200 a second");
+            assert_eq!(
+                to_go(100_000, 5),
+                (DrainPhase::Grace, 100_000, 0, 60.0),
+                "but no longer than a minute"
+            );
+            drain.leave(left(1_000));
+            assert_eq!(to_go(600, 395), (DrainPhase::Leaving, 600, 390, 3.0), "ten logged out by themselves");
+            let pace = drain.pace().expect("they leave");
+            assert!(pace.rate == 200 && pace.within > Duration::from_secs(59), "{pace:?}");
+            drain.begin(
+                Cause::Api,
+                DrainOrder { rate: Some(50), deadline: Some(10.0), ..DrainOrder::default() },
+            );
+            let pace = drain.pace().expect("they leave");
+            assert!(pace.rate == 50 && pace.within <= Duration::from_secs(10), "{pace:?}");
+            assert_eq!(to_go(600, 395).3, 10.0);
+            drain.close(Tally { left: 500, closed: 400 });
+            assert_eq!(to_go(0, 5), (DrainPhase::Closing, 0, 895, 0.0));
+            drain.end();
+            assert!(!drain.is_on());
         });
     }
 }

@@ -31,7 +31,7 @@ use tokio::time::MissedTickBehavior;
 
 use self::drain::Cause;
 use self::node::Node;
-use self::operator::report_drains;
+use self::operator::{follow_role, report_drains};
 use self::signals::{Signal, Signals, Tell, tell_manager};
 use crate::Failure;
 use crate::admin::DrainOrder;
@@ -78,12 +78,16 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     tell_manager(Tell::Ready);
     let offers = tokio::spawn(offers(node.handle.clone()));
     let reports = tokio::spawn(report_drains(node.operator.clone()));
+    let roles = tokio::spawn(follow_role(node.operator.clone()));
     let mut signalled = false;
     until_drained(&mut node, &mut signals, &mut signalled).await?;
     tell_manager(Tell::Stopping);
     offers.abort();
     let operator = node.operator.clone();
-    operator.drain.leave(operator.sessions().await);
+    if operator.begin_leaving().await {
+        until_empty(&node, &mut signals, &mut signalled).await;
+    }
+    operator.drain.close(operator.tally().await);
     // The listeners close, and streams end with `system-shutdown`. The health check says 503, and goes on saying so to the end.
     let shutdown = node.handle.shutdown();
     tokio::pin!(shutdown);
@@ -96,6 +100,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
         }
     }
     reports.abort();
+    roles.abort();
     tracing::info!("shut down");
     Ok(())
 }
@@ -122,6 +127,21 @@ async fn until_drained(node: &mut Node, signals: &mut Signals, signalled: &mut b
     }
 }
 
+/// Runs until the sessions have left for other nodes, or have had their time.
+async fn until_empty(node: &Node, signals: &mut Signals, signalled: &mut bool) {
+    let (closed, empty) = (node.handle.closed(), node.operator.until_empty());
+    tokio::pin!(closed, empty);
+    loop {
+        tokio::select! {
+            signal = signals.next() => if let Signal::Stop(name) = signal {
+                stop(node, signalled, name);
+            },
+            () = &mut empty => return,
+            () = &mut closed => return,
+        }
+    }
+}
+
 /// A signal asks for the end. It begins the drain, or joins the one that there is; a second one ends at once.
 fn stop(node: &Node, signalled: &mut bool, name: &'static str) {
     if std::mem::replace(signalled, true) {
@@ -129,5 +149,5 @@ fn stop(node: &Node, signalled: &mut bool, name: &'static str) {
         std::process::exit(1);
     }
     tracing::info!(reason = name, "shutting down; once more ends at once");
-    node.operator.drain.begin(Cause::Signal(name), DrainOrder::default());
+    node.operator.begin_drain(Cause::Signal(name), DrainOrder::default());
 }

@@ -88,6 +88,7 @@ impl Node {
         let handle = builder.start()?;
         let operator = Arc::new(Operator::new(config, handle.clone()));
         let node = Node { handle, operator: operator.clone(), watch, tls };
+        backdoor::warn(&backdoor, config.admin_token.as_ref());
         node.announce(config, &[("web", &web), ("admin", &backdoor)], &accounts);
         backdoor::serve(backdoor, operator.clone(), config.admin_token.clone());
         let healthy: Healthy = Arc::new(move || operator.healthy());

@@ -32,11 +32,17 @@ pub fn name(n: usize) -> String {
 impl Nodes {
     /// So many nodes, that all know each other when this returns.
     pub fn start(count: usize) -> Nodes {
+        Nodes::start_with(&vec![&[][..]; count])
+    }
+
+    /// The same, each with settings of its own.
+    pub fn start_with(settings: &[&[(&str, &str)]]) -> Nodes {
         let database = Private::start();
         let url = database.database();
         let mut nodes = Nodes { database, url, nodes: Vec::new() };
-        for n in 1..=count {
-            let node = nodes.another(&name(n), SECRET);
+        let count = settings.len();
+        for (n, own) in settings.iter().enumerate() {
+            let node = nodes.another_with(&name(n + 1), SECRET, own);
             nodes.nodes.push(node);
         }
         for n in 0..count {
@@ -49,6 +55,10 @@ impl Nodes {
 
     /// A server that lists the first node, of this name and with this secret.
     pub fn another(&self, name: &str, secret: &str) -> TestServer {
+        self.another_with(name, secret, &[])
+    }
+
+    fn another_with(&self, name: &str, secret: &str, own: &[(&str, &str)]) -> TestServer {
         let first = self.nodes.first().map(|first| format!("{}:{}", self::name(1), first.cluster.port()));
         let mut settings = vec![
             ("c2s.allow_plaintext", "true"),
@@ -62,6 +72,7 @@ impl Nodes {
             ("cluster.secret", secret),
         ];
         settings.extend(first.as_ref().map(|first| ("cluster.nodes", first.as_str())));
+        settings.extend(own);
         TestServer::start(&settings)
     }
 

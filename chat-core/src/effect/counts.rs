@@ -9,6 +9,8 @@ pub struct Counts {
     /// Sessions now, connected or waiting to be resumed, of each domain in the order of
     /// [`Settings::domains`](super::Settings::domains).
     pub sessions: Vec<u32>,
+    /// Sessions that were closed since their node drained (`Command::Drain`).
+    pub sessions_closed: u64,
     /// Messages that clients sent.
     pub messages_received: u64,
     /// Presences that clients sent.
@@ -64,6 +66,7 @@ impl Counts {
             self.sessions.resize(other.sessions.len(), 0);
         }
         self.sessions.iter_mut().zip(&other.sessions).for_each(|(own, more)| *own += more);
+        self.sessions_closed += other.sessions_closed;
         self.messages_received += other.messages_received;
         self.presences_received += other.presences_received;
         self.iqs_received += other.iqs_received;

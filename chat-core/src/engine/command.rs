@@ -36,6 +36,8 @@ impl Engine {
                     domain.mechanisms = mechanisms;
                 }
             }
+            Command::Drain { rate, within } => self.begin_drain(rate, within),
+            Command::Stay => self.end_drain(),
             Command::Shutdown => self.shut_down(),
         }
     }
@@ -117,6 +119,7 @@ impl Engine {
             return;
         }
         self.stopping = true;
+        self.end_drain();
         let error = StreamError::new(StreamCondition::SystemShutdown, "the server is shutting down");
         for conn in self.sessions.ids() {
             self.fail(conn, &error);

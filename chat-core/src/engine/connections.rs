@@ -15,12 +15,7 @@ impl Engine {
         let session = Session::new(conn, listener, peer, self.cx.now, &self.cx.settings);
         self.sessions.insert(session);
         self.rearm(conn);
-        if self.stopping {
-            self.fail(
-                conn,
-                &StreamError::new(StreamCondition::SystemShutdown, "the server is shutting down"),
-            );
-        }
+        self.may_begin(conn);
     }
 
     pub(super) fn on_adopted(&mut self, conn: ConnId, state: HandOver) {
@@ -28,12 +23,7 @@ impl Engine {
         let (session, unread) = state.unpack(conn, &mut self.cx);
         self.sessions.insert(session);
         self.rearm(conn);
-        if self.stopping {
-            self.fail(
-                conn,
-                &StreamError::new(StreamCondition::SystemShutdown, "the server is shutting down"),
-            );
-        }
+        self.may_begin(conn);
         self.pump(conn, &unread);
     }
 

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::sync::Arc;
 
-use crate::base::{ConnId, RequestId, WorkerId};
+use crate::base::{ConnId, RequestId, Span, WorkerId};
 use crate::effect::{AccountResult, Batch, NodeMail, StoreResult, TlsInfo};
 use crate::jid::BareJid;
 use crate::sasl::Mechanism;
@@ -108,6 +108,16 @@ pub enum Command {
         /// What its authenticators can serve now, in the order of preference.
         mechanisms: Vec<Mechanism>,
     },
+    /// Let the sessions go to other nodes, one after the other, and refuse new streams. Not the end: an engine without sessions
+    /// waits for [`Command::Stay`] or [`Command::Shutdown`]. Given once more, it replaces what was said before.
+    Drain {
+        /// How many sessions leave in a second, of all workers together; at least one.
+        rate: u32,
+        /// After that time all that are left go at once.
+        within: Span,
+    },
+    /// Let nobody go any more, and take new streams again.
+    Stay,
     /// Close every stream with `system-shutdown`, keep what is unacked in the store, then say
     /// [`Output::Stopped`](crate::effect::Output::Stopped).
     Shutdown,

@@ -8,7 +8,7 @@
 //! (docs/ARCHITECTURE.md, "acked means safe").
 //! Not here: rules about one stream (`session/`), one user (`user/`), one extension (`xep/`); this folder only
 //! brings them together. Its files follow the way of a stanza: `connections` → `bound` → `dispatch` → `deliver` →
-//! `settle`, with `enter` and `leave` at a session's ends, `answers` for what stores and authenticators say, and `nodes` for what
+//! `settle`, with `enter` and `leave` at a session's ends, `drain` when all are to end, `answers` for what stores and authenticators say, and `nodes` for what
 //! is elsewhere.
 
 mod answers;
@@ -19,6 +19,7 @@ mod command;
 mod connections;
 mod deliver;
 mod dispatch;
+mod drain;
 mod enter;
 mod face;
 mod iq;
@@ -45,6 +46,7 @@ use crate::effect::{
 use crate::ext::{Extension, Host};
 use crate::session::HandOver;
 use crate::user::UserPools;
+use drain::Drain;
 use nodes::Cluster;
 use tables::{Expired, Sessions, Users};
 
@@ -76,6 +78,8 @@ pub struct Engine {
     storing: usize,
     /// Other nodes, if there are any.
     cluster: Option<Box<Cluster>>,
+    /// Sessions are leaving, if they are.
+    drain: Option<Box<Drain>>,
     stopping: bool,
     stopped: bool,
 }
@@ -109,6 +113,7 @@ impl Engine {
             written: Vec::new(),
             storing: 0,
             cluster,
+            drain: None,
             stopping: false,
             stopped: false,
         }
@@ -160,10 +165,8 @@ impl Engine {
     /// When the engine wants to be called at the latest, and why. May be early.
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
         let request = self.cx.pending.next_deadline().map(|at| (at, "request"));
-        match (self.cx.timers.next(), request) {
-            (Some(a), Some(b)) => Some(if a.0 <= b.0 { a } else { b }),
-            (a, b) => a.or(b),
-        }
+        let all = [self.cx.timers.next(), request, self.drain_due()];
+        all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// The next connection that has something to send; each once per turn.
@@ -250,6 +253,7 @@ impl Engine {
         while let Some((id, request)) = self.cx.retry() {
             self.on_unanswered(id, request);
         }
+        self.drain_on();
     }
 
     /// Other workers tell something. What follows from it for this worker comes after all of it.

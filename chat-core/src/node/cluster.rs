@@ -7,6 +7,7 @@ use crate::base::{Now, Rng, WorkerId};
 use crate::cluster::agent;
 use crate::cluster::link::LinkConn;
 use crate::cluster::member::{self, Member};
+use crate::cluster::roles::{self, Wish};
 use crate::effect::{NodeMail, Settings};
 use crate::engine::Input;
 use crate::ext::Extension;
@@ -39,6 +40,19 @@ impl Node {
             member.handle(now, member::Input::Agent(input));
             self.carry_mail(now);
         }
+    }
+
+    /// Which role the node is to have, and whether it gives its sessions away. A node alone passes over it.
+    pub fn wish(&mut self, now: Now, wish: Wish) {
+        if let Some(member) = &mut self.member {
+            member.handle(now, member::Input::Wish(wish));
+            self.carry_mail(now);
+        }
+    }
+
+    /// What has become of the node's role, in order.
+    pub fn poll_role(&mut self) -> Option<roles::Output> {
+        self.roles.pop_front()
     }
 
     /// What the driver is to do for the node's part in its cluster, or may want to know of it, in order; never a frame.
@@ -89,6 +103,7 @@ impl Node {
         while let Some(output) = self.member.as_mut().and_then(|member| member.poll_output()) {
             match output {
                 member::Output::Agent(told) => self.told.push_back(told),
+                member::Output::Role(output) => self.roles.push_back(output),
                 member::Output::Mail { worker, mail } => self.news[usize::from(worker.0)].push_back(mail),
             }
         }

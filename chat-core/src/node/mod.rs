@@ -22,6 +22,7 @@ use std::collections::VecDeque;
 use crate::base::{ConnId, Mono, Now, RequestId, Rng, WorkerId};
 use crate::cluster::agent;
 use crate::cluster::member::Member;
+use crate::cluster::roles;
 use crate::effect::{Batch, NodeMail, Output, Settings};
 use crate::engine::{Census, Command, Engine, Input};
 use crate::ext::Extension;
@@ -38,6 +39,8 @@ pub struct Node {
     /// What that has to tell the workers, by recipient, and the driver.
     news: Vec<VecDeque<NodeMail>>,
     told: VecDeque<agent::Output<'static>>,
+    /// What has become of its role.
+    roles: VecDeque<roles::Output>,
     /// Workers that get no mail for now.
     held: Vec<bool>,
     /// How many workers have come to rest after [`Command::Shutdown`].
@@ -85,6 +88,7 @@ impl Node {
             member: None,
             news: (0..workers).map(|_| VecDeque::new()).collect(),
             told: VecDeque::new(),
+            roles: VecDeque::new(),
             held: vec![false; usize::from(workers)],
             stopped: 0,
             outputs: VecDeque::new(),
@@ -136,7 +140,7 @@ impl Node {
         let worker = match &command {
             Command::Send { .. } => WorkerId(0),
             Command::Kick { user, .. } => self.engines[0].settings().home(user.as_str()),
-            Command::Offer { .. } | Command::Shutdown => {
+            Command::Offer { .. } | Command::Drain { .. } | Command::Stay | Command::Shutdown => {
                 for w in 0..self.engines.len() as u16 {
                     self.give(now, WorkerId(w), Input::Command(command.clone()));
                 }

@@ -83,6 +83,7 @@ impl World {
     /// Everything is well in the end.
     pub(super) fn check_end(&mut self) {
         self.check_sessions();
+        self.check_roles();
         self.check_registries();
         self.check_messages();
         self.check_spools();

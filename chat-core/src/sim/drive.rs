@@ -1,10 +1,11 @@
 //! The driver of the simulated nodes: what happens, their inputs, their outputs. What they stand on, and what goes wrong
 //! with that, is in the files below: the [`store`], the [`traffic`] between nodes and clients, the [`links`] between nodes,
-//! the [`clients`], and the [`lives`] of the servers.
+//! the [`clients`], and the [`lives`] and [`roles`] of the servers.
 
 mod clients;
 mod links;
 mod lives;
+mod roles;
 mod store;
 mod traffic;
 
@@ -60,6 +61,7 @@ impl World {
             Event::Look(client) => self.on_look(client),
             Event::Crash(s) => self.on_crash(s, false),
             Event::Shutdown(s) => self.on_shutdown(s),
+            Event::Emptied(s, life) => self.on_emptied(s, life),
             Event::Start(s) => self.on_start(s),
             Event::Hold(s, worker, on) => {
                 if let Some(node) = &mut self.servers[s].node {
@@ -82,7 +84,11 @@ impl World {
             Event::Up(conn) | Event::Accept(conn) | Event::ServerEof(conn) | Event::Secured(conn) => {
                 self.network.server_of(*conn)
             }
-            Event::Tick(s, _) | Event::Drain(s) | Event::Shutdown(s) | Event::Hold(s, ..) => Some(*s),
+            Event::Tick(s, _)
+            | Event::Emptied(s, _)
+            | Event::Drain(s)
+            | Event::Shutdown(s)
+            | Event::Hold(s, ..) => Some(*s),
             Event::Stored { server, .. } | Event::Account { server, .. } => Some(*server),
             Event::Fabric(between) => self.fabric.server_of(between),
             _ => None,
@@ -124,6 +130,8 @@ impl World {
                 self.on_output(s, output);
             } else if let Some(told) = node.poll_cluster() {
                 self.on_told(s, told);
+            } else if let Some(output) = node.poll_role() {
+                self.on_role(s, output);
             } else if let Some(conn) = node.poll_dirty() {
                 self.write(s, conn);
             } else if let Some(conn) = node.poll_dirty_link() {

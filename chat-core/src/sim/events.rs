@@ -43,6 +43,8 @@ pub(super) enum Event {
     Crash(usize),
     /// A server is told to stop.
     Shutdown(usize),
+    /// A drain of a server has had its time.
+    Emptied(usize, u32),
     /// A server starts, if it does not run.
     Start(usize),
     /// A worker of a server stops getting mail, or gets it again.

@@ -12,7 +12,8 @@
 //!
 //! In a cluster, one to six nodes share the store. A client is sent to any node that takes clients, after a loss to another one
 //! or back to where it was, as the seed has it. Nodes die, in the middle of anything, and begin another life; they are stopped
-//! and go on; their clocks are wrong and jump; they list some of each other; links are slow, cut into pieces, reset, flap, and
+//! and go on; their clocks are wrong and jump; they list some of each other; some wait on standby until too
+//! few are active; they step back, or send their sessions away before they stop; links are slow, cut into pieces, reset, flap, and
 //! carry nothing in one direction or both, between two nodes or two halves.
 //!
 //! # What of a cluster is not checked yet
@@ -23,7 +24,7 @@
 //!   closed before.
 //! - (12) Spools of users who are there are empty in the end only if nothing went wrong with nodes and links: what one node
 //!   has stored and could tell nobody of is not looked for every 30 s.
-//! - Nobody blocks anybody, because other nodes do not hear of it at once. Nodes stop by shutting down, not by draining. All
+//! - Nobody blocks anybody, because other nodes do not hear of it at once. All
 //!   speak one version of the protocol.
 
 mod auth;

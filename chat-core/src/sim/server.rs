@@ -2,6 +2,8 @@
 
 use super::events::Event;
 use crate::base::{Mono, Now, Utc};
+use crate::cluster::roles::Roles;
+use crate::cluster::wire::Role;
 use crate::node::Node;
 
 /// See the [module](self).
@@ -30,7 +32,9 @@ pub(super) struct Server {
 impl Server {
     /// Whether a balancer sends clients there.
     pub(super) fn takes_clients(&self) -> bool {
-        self.node.is_some() && self.stopping.is_none()
+        let standing = self.node.as_ref().map(|node| node.member().map(|member| member.roles()));
+        let is_active = |roles: &Roles| roles.role() == Role::Active && !roles.is_leaving();
+        standing.is_some_and(|roles| roles.is_none_or(is_active)) && self.stopping.is_none()
     }
 
     /// The time, as it has it.

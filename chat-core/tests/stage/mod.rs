@@ -109,6 +109,13 @@ impl Stage {
                 reason: chat_core::engine::KickReason::Operator,
             }),
             "inject" => self.command(Command::Send { stanza: rest.as_bytes().into() }),
+            "drain" => {
+                let (rate, seconds) = rest.split_once(' ').ok_or("drain 2 10")?;
+                let rate = rate.parse().map_err(|_| "how many in a second?")?;
+                let within = Span::secs(seconds.parse().map_err(|_| "how many seconds?")?);
+                self.command(Command::Drain { rate, within });
+            }
+            "stay" => self.command(Command::Stay),
             "shutdown" => {
                 self.command(Command::Shutdown);
                 if self.stopped != self.engines.len() {

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use chat_core::base::{Mono, Now, RequestId, WorkerId};
+use chat_core::cluster::NodeName;
 use chat_core::cluster::agent::{self, Event, Input, Matter, Notice, Request};
 use chat_core::cluster::discovery::{self, Query};
 use chat_core::cluster::link::{LinkConn, LinksInput};
 use chat_core::cluster::member::{self, Member, Output};
+use chat_core::cluster::roles;
 use chat_core::cluster::wire::Role;
 use chat_core::effect::NodeMail;
 
-use super::node::{ClusterEnd, ClusterStatus, OnEnd, Order, Orders};
+use super::node::{ClusterEnd, ClusterStatus, OnEnd, Order, Orders, Standing};
 use super::{LinkEnd, LinkMachine, LinkRequest, Resolver};
 use crate::server::ServerEvent;
 use crate::worker::{Note, Post, Shared};
@@ -89,25 +91,46 @@ impl Machine {
 
     fn on_order(&mut self, now: Now, order: Order) {
         self.stirred = true;
-        let input = match order {
+        match order {
             Order::Resolved(id, result) => {
                 let result = result.as_ref().map(|found| found.answer()).map_err(|error| *error);
-                return self.tell(now, Input::Resolved { id, result });
+                self.tell(now, Input::Resolved { id, result });
             }
-            Order::Listed(nodes) => return self.tell(now, Input::Listed(&nodes)),
-            Order::Status(reply) => {
-                let agent = self.member.agent();
-                let (identity, peers) = (agent.identity().clone(), agent.peers());
-                return reply.answer(ClusterStatus { identity, now, peers });
-            }
-            Order::Role(role) => Input::Role(role),
-            Order::Draining(is_draining) => Input::Draining(is_draining),
+            Order::Listed(nodes) => self.tell(now, Input::Listed(&nodes)),
+            Order::Status(reply) => reply.answer(self.status(now)),
+            Order::Wish(wish) => self.member.handle(now, member::Input::Wish(wish)),
             Order::Stop => {
                 self.end.get_or_insert(ClusterEnd::Stopped);
-                return;
             }
-        };
-        self.tell(now, input);
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let roles = self.member.roles();
+        Standing { role: roles.role(), steps_back: roles.steps_back() }
+    }
+
+    fn status(&self, now: Now) -> ClusterStatus {
+        let (agent, exchange) = (self.member.agent(), self.member.exchange());
+        let is_whole = |name: &&NodeName| exchange.is_whole_of(name);
+        ClusterStatus {
+            identity: agent.identity().clone(),
+            now,
+            standing: self.standing(),
+            is_leaving: self.member.roles().is_leaving(),
+            peers: agent.peers(),
+            whole: exchange.nodes().map(|(name, _)| name).filter(is_whole).cloned().collect(),
+        }
+    }
+
+    fn on_role(&mut self, output: roles::Output) {
+        match output {
+            roles::Output::Become(Role::Active) => tracing::info!("this node is active from now on"),
+            roles::Output::Become(Role::Standby) => tracing::info!("this node is a standby node from now on"),
+            roles::Output::StepBack => tracing::info!("this node steps back: its sessions are to leave"),
+            roles::Output::Stay => tracing::info!("this node stays active after all"),
+        }
+        self.orders.stand(self.standing());
     }
 
     fn on_note(&mut self, now: Now, note: Note) {
@@ -157,6 +180,7 @@ impl LinkMachine for Machine {
                         return Some(request);
                     }
                 }
+                Output::Role(output) => self.on_role(output),
                 Output::Agent(agent::Output::Above(event)) => publish(&self.workers.shared, &event),
                 Output::Mail { worker, mail } => {
                     if let Some(empty) = self.workers.post(worker, mail) {

@@ -22,7 +22,7 @@ mod resolve;
 mod tls;
 
 pub use driver::{LinkDriver, LinkEnd, LinkMachine, LinkRequest};
-pub use node::{Cluster, ClusterEnd, ClusterGone, ClusterHandle, ClusterStatus};
+pub use node::{Cluster, ClusterEnd, ClusterGone, ClusterHandle, ClusterStatus, Standing};
 pub use resolve::{Resolve, Resolved, Resolver, Then};
 pub use tls::LinkTls;
 

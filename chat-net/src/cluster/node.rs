@@ -13,6 +13,7 @@ use chat_core::base::{Now, RequestId, Rng};
 use chat_core::cluster::agent::{Fatal, PeerStatus, Settings};
 use chat_core::cluster::discovery::{NodeAddr, ResolveError};
 use chat_core::cluster::member::Member;
+use chat_core::cluster::roles::Wish;
 use chat_core::cluster::wire::Role;
 use chat_core::cluster::{Identity, NodeName};
 
@@ -47,16 +48,38 @@ pub struct ClusterStatus {
     pub identity: Identity,
     /// When this was so, on the clock of [`PeerStatus::since`].
     pub now: Now,
+    /// Which role it has, and whether it is about to have another.
+    pub standing: Standing,
+    /// Whether it gives its sessions away, for whichever reason.
+    pub is_leaving: bool,
     /// All other nodes, by name.
     pub peers: Vec<PeerStatus>,
+    /// Those of whose sessions nothing is missing but what is on its way; sorted.
+    pub whole: Vec<NodeName>,
+}
+
+/// Whether a node takes clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Its role.
+    pub role: Role,
+    /// It is on its way from active to standby: its sessions are to leave ([`ClusterHandle::stepped_back`]).
+    pub steps_back: bool,
+}
+
+impl Standing {
+    /// Whether clients are welcome.
+    #[must_use]
+    pub fn takes_clients(self) -> bool {
+        self.role == Role::Active && !self.steps_back
+    }
 }
 
 /// What others in the process want of the agent.
 pub(super) enum Order {
     Resolved(RequestId, Result<Resolved, ResolveError>),
     Listed(Vec<NodeAddr>),
-    Role(Role),
-    Draining(bool),
+    Wish(Wish),
     Stop,
     Status(Reply<ClusterStatus>),
 }
@@ -65,20 +88,26 @@ pub(super) enum Order {
 pub(super) type OnEnd = Box<dyn FnOnce(&ClusterEnd) + Send>;
 
 /// What a node's thread and its handles share.
-#[derive(Default)]
 pub(super) struct Orders {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     orders: VecDeque<Order>,
     waker: Option<Waker>,
+    standing: Standing,
     end: Option<ClusterEnd>,
-    on_end: Vec<Waker>,
+    /// To be woken when one of these two changes.
+    watchers: Vec<Waker>,
 }
 
 impl Orders {
+    fn new(role: Role) -> Orders {
+        let standing = Standing { role, steps_back: false };
+        let (orders, watchers) = (VecDeque::new(), Vec::new());
+        Orders { state: Mutex::new(State { orders, waker: None, standing, end: None, watchers }) }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,6 +133,30 @@ impl Orders {
         std::mem::take(&mut state.orders)
     }
 
+    /// What the node's role is from now on.
+    pub(super) fn stand(&self, standing: Standing) {
+        let mut state = self.state();
+        state.standing = standing;
+        let wakers = std::mem::take(&mut state.watchers);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Looks at the state whenever it changes, until this finds what it looks for.
+    async fn watch<T>(&self, find: impl Fn(&State) -> Option<T>) -> T {
+        poll_fn(|cx| {
+            let mut state = self.state();
+            if let Some(found) = find(&state) {
+                return Poll::Ready(found);
+            }
+            if !state.watchers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                state.watchers.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
     /// The end; the first counts. Whether this is it.
     pub(super) fn end(&self, end: ClusterEnd) -> bool {
         let mut state = self.state();
@@ -111,7 +164,7 @@ impl Orders {
         state.end.get_or_insert(end);
         // Who asked for something sees his question dropped.
         state.orders.clear();
-        let wakers = std::mem::take(&mut state.on_end);
+        let wakers = std::mem::take(&mut state.watchers);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         first
@@ -201,7 +254,7 @@ impl Cluster {
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let engines = Arc::new(workers.settings.clone());
         let member = Member::new(clock.now(), self.settings, engines, Rng::from_seed(seed));
-        let orders: Arc<Orders> = Arc::default();
+        let orders = Arc::new(Orders::new(member.roles().role()));
         let resolver = self.resolver.unwrap_or_else(Resolver::built_in);
         let machine = Machine::new(member, resolver, orders.clone(), workers, post, Box::new(on_end));
         let driver = LinkDriver::with_clock(Box::new(machine), self.tls, self.listeners, clock);
@@ -240,12 +293,29 @@ impl ClusterHandle {
         self.order(Order::Listed(nodes))
     }
 
-    /// This node takes clients from now on, or takes none.
+    /// This node takes clients from now on, if it was a standby node or about to become one. One that gives its sessions away
+    /// does not.
     ///
     /// # Errors
     /// The node has ended.
-    pub fn set_role(&self, role: Role) -> Result<(), ClusterGone> {
-        self.order(Order::Role(role))
+    pub fn promote(&self) -> Result<(), ClusterGone> {
+        self.order(Order::Wish(Wish::Promote))
+    }
+
+    /// This node is to take no clients any more: [`Standing::steps_back`] follows, if it took any.
+    ///
+    /// # Errors
+    /// The node has ended.
+    pub fn step_back(&self) -> Result<(), ClusterGone> {
+        self.order(Order::Wish(Wish::StepBack))
+    }
+
+    /// After [`Standing::steps_back`]: no session is left here.
+    ///
+    /// # Errors
+    /// The node has ended.
+    pub fn stepped_back(&self) -> Result<(), ClusterGone> {
+        self.order(Order::Wish(Wish::SteppedBack))
     }
 
     /// This node gives its sessions away, or has thought better of it.
@@ -253,7 +323,26 @@ impl ClusterHandle {
     /// # Errors
     /// The node has ended.
     pub fn set_draining(&self, is_draining: bool) -> Result<(), ClusterGone> {
-        self.order(Order::Draining(is_draining))
+        self.order(Order::Wish(Wish::Drain(is_draining)))
+    }
+
+    /// Whether clients are welcome here. The health check of a node has to say so.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.orders.state().standing
+    }
+
+    /// Waits until it is another than this.
+    ///
+    /// # Errors
+    /// The node has ended.
+    pub async fn standing_after(&self, known: Standing) -> Result<Standing, ClusterGone> {
+        let news = |state: &State| match state.standing == known {
+            _ if state.end.is_some() => Some(Err(ClusterGone)),
+            true => None,
+            false => Some(Ok(state.standing)),
+        };
+        self.orders.watch(news).await
     }
 
     /// Ends at once and without a word to other nodes, as a crash would; then the server ends.
@@ -298,17 +387,7 @@ impl ClusterHandle {
 
     /// Waits until it has ended.
     pub async fn wait(&self) -> ClusterEnd {
-        poll_fn(|cx| {
-            let mut state = self.orders.state();
-            if let Some(end) = &state.end {
-                return Poll::Ready(end.clone());
-            }
-            if !state.on_end.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.on_end.push(cx.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await
+        self.orders.watch(|state| state.end.clone()).await
     }
 
     fn order(&self, order: Order) -> Result<(), ClusterGone> {

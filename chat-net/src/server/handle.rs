@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chat_core::base::Span;
 use chat_core::engine::{Command, KickReason};
 use chat_core::jid::BareJid;
 use chat_core::session::Listener;
@@ -249,6 +250,28 @@ impl ServerHandle {
             inbox.post(Letter::Survey(form));
         }
         survey
+    }
+
+    /// Lets the sessions go to other nodes, so many in a second, and after `within` all that are left at once; refuses new
+    /// streams, and closes the listeners if `for_good`. Said once more, it replaces what was said before. The server goes on
+    /// without sessions until [`ServerHandle::stay`] or its end.
+    pub fn drain(&self, rate: u32, within: Duration, for_good: bool) {
+        if for_good {
+            self.inner.life.close_doors();
+        }
+        let within = Span(u64::try_from(within.as_nanos()).unwrap_or(u64::MAX));
+        self.tell_all(&Command::Drain { rate, within });
+    }
+
+    /// Lets nobody go any more, and takes new streams again where it listens.
+    pub fn stay(&self) {
+        self.tell_all(&Command::Stay);
+    }
+
+    fn tell_all(&self, command: &Command) {
+        for inbox in &self.inner.shared.inboxes {
+            inbox.post(Letter::Command(command.clone()));
+        }
     }
 
     /// Asks the authenticators again which mechanisms they can serve, and offers those from now on, where the embedder

@@ -20,12 +20,14 @@ pub(crate) struct Life {
 struct State {
     /// Shutdown was asked for.
     stopping: bool,
+    /// No connections are accepted any more.
+    is_closed: bool,
     /// Everything is over, the store included.
     ended: bool,
     /// Workers and acceptor that are not gone.
     members: usize,
     threads: Vec<JoinHandle<()>>,
-    /// To be woken when shutdown is asked for.
+    /// To be woken when shutdown is asked for, or the doors close.
     on_stop: Vec<Waker>,
     /// To be woken when everything is over.
     on_end: Vec<Waker>,
@@ -57,20 +59,30 @@ impl Life {
     pub(super) fn stop(&self) -> bool {
         let mut state = self.state();
         let first = !std::mem::replace(&mut state.stopping, true);
+        state.is_closed = true;
         let wakers = std::mem::take(&mut state.on_stop);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         first
     }
 
+    /// No connections are accepted any more, for good.
+    pub(super) fn close_doors(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        let wakers = std::mem::take(&mut state.on_stop);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.state().stopping
     }
 
-    /// Ready when shutdown was asked for.
-    pub(super) fn poll_stop(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the doors are closed, which they are when shutdown was asked for.
+    pub(super) fn poll_doors(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
-        if state.stopping {
+        if state.is_closed {
             return Poll::Ready(());
         }
         remember(&mut state.on_stop, cx);
@@ -175,7 +187,7 @@ mod tests {
     fn whoever_waits_for_the_stop_is_woken_once_it_is_asked_for() {
         let life = Life::new(Arc::new(crate::store::Memory::new()), Arc::default());
         let again = life.clone();
-        let waiting = thread::spawn(move || block_on(std::future::poll_fn(|cx| again.poll_stop(cx))));
+        let waiting = thread::spawn(move || block_on(std::future::poll_fn(|cx| again.poll_doors(cx))));
         assert!(life.stop());
         assert!(!life.stop());
         waiting.join().expect("it ends");

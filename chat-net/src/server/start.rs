@@ -294,6 +294,6 @@ impl Incoming for Gate {
     }
 
     fn poll_stop(&mut self, cx: &mut Context<'_>) -> bool {
-        self.life.poll_stop(cx).is_ready()
+        self.life.poll_doors(cx).is_ready()
     }
 }

@@ -29,7 +29,7 @@ use hyper_util::service::TowerToHyperService;
 use self::guard::{Door, Peer};
 use super::http::{Bounds, Port};
 use super::operator::Operator;
-use crate::admin::{DRAIN, METRICS, OPENAPI, PROMOTE, STATUS};
+use crate::admin::{DRAIN, METRICS, OPENAPI, PROMOTE, STATUS, STEP_BACK};
 use crate::config::Secret;
 
 /// Operators and the systems that watch a node are few, and their questions are short.
@@ -41,8 +41,8 @@ pub(super) const BOUNDS: Bounds = Bounds {
 /// Bytes of the body of a request.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Answers on the backdoor until the runtime ends.
-pub(super) fn serve(port: Port, operator: Arc<Operator>, token: Option<Secret>) {
+/// Says so if the port can be reached by some who are refused for want of a token.
+pub(super) fn warn(port: &Port, token: Option<&Secret>) {
     for address in port.addresses() {
         if token.is_none() && !address.ip().is_loopback() {
             tracing::warn!(
@@ -52,6 +52,10 @@ pub(super) fn serve(port: Port, operator: Arc<Operator>, token: Option<Secret>) 
             );
         }
     }
+}
+
+/// Answers on the backdoor until the runtime ends.
+pub(super) fn serve(port: Port, operator: Arc<Operator>, token: Option<Secret>) {
     let router = router(operator, token);
     port.serve(move |request, peer| {
         let router = TowerToHyperService::new(router.clone());
@@ -71,6 +75,7 @@ fn router(operator: Arc<Operator>, token: Option<Secret>) -> Router {
         .route(STATUS, get(routes::status))
         .route(DRAIN, post(routes::drain).delete(routes::stay))
         .route(PROMOTE, post(routes::promote))
+        .route(STEP_BACK, post(routes::step_back))
         .route(METRICS, get(routes::metrics))
         .route(OPENAPI, get(routes::openapi))
         .fallback(|| async { routes::Refusal::NOT_FOUND.into_response() })

@@ -12,7 +12,15 @@ use super::routes;
         title = "chat: the backdoor",
         description = "Administration of one node. Without a token it answers requests from its own machine only.",
     ),
-    paths(routes::status, routes::drain, routes::stay, routes::promote, routes::metrics, routes::openapi,)
+    paths(
+        routes::status,
+        routes::drain,
+        routes::stay,
+        routes::promote,
+        routes::step_back,
+        routes::metrics,
+        routes::openapi,
+    )
 )]
 struct Api;
 
@@ -39,6 +47,7 @@ mod tests {
             (admin::STATUS, &["get"][..]),
             (admin::DRAIN, &["delete", "post"]),
             (admin::PROMOTE, &["post"]),
+            (admin::STEP_BACK, &["post"]),
             (admin::METRICS, &["get"]),
             (admin::OPENAPI, &["get"]),
         ] {

@@ -70,6 +70,16 @@ impl Refusal {
         "too late",
         "a signal asked for this drain: whoever sent it ends the process if it does not end by itself",
     );
+    const DRAINS: Refusal = Refusal::new(
+        StatusCode::CONFLICT,
+        "it drains",
+        "the node drains: call that off first, or turn to another",
+    );
+    const ALONE: Refusal = Refusal::new(
+        StatusCode::CONFLICT,
+        "no cluster",
+        "the node is alone, and nobody could take its place",
+    );
     const BEGUN: Refusal =
         Refusal::new(StatusCode::CONFLICT, "too late", "the grace is over, and sessions have left already");
 }
@@ -147,17 +157,36 @@ pub(super) async fn stay(State(operator): Node) -> Response {
 
 /// Make a standby node active
 ///
-/// It takes clients from now on. Nothing happens to a node that is active.
+/// It takes clients from now on. A node that steps back stays. Nothing happens to a node that is active.
 #[utoipa::path(post, path = crate::admin::PROMOTE, tag = "node", responses(
     (status = 200, description = "It is active", body = NodeStatus),
     (status = 409, description = "It drains", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn promote(State(operator): Node) -> Response {
     if operator.drain.is_on() {
-        let detail = "the node drains: call that off first, or promote another";
-        return problem(StatusCode::CONFLICT, "it drains", detail);
+        return Refusal::DRAINS.into_response();
     }
+    operator.promote().await;
     Json(operator.snapshot().await.status.node).into_response()
+}
+
+/// Make an active node a standby node
+///
+/// The health check says 503 from now on. After the grace the sessions leave as in a drain; then it waits until it is needed.
+/// Nothing happens to a node that is on standby.
+#[utoipa::path(post, path = crate::admin::STEP_BACK, tag = "node", responses(
+    (status = 202, description = "It steps back", body = NodeStatus),
+    (status = 409, description = "It drains, or is part of no cluster", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn step_back(State(operator): Node) -> Response {
+    if operator.drain.is_on() {
+        return Refusal::DRAINS.into_response();
+    }
+    if !operator.has_cluster() {
+        return Refusal::ALONE.into_response();
+    }
+    operator.step_back().await;
+    (StatusCode::ACCEPTED, Json(operator.snapshot().await.status.node)).into_response()
 }
 
 /// Numbers in the text format of Prometheus

@@ -86,8 +86,11 @@ pub struct Settings {
     pub port: u16,
     /// The port of nodes whose list or record names none.
     pub peers_port: u16,
-    /// Whether it takes clients.
+    /// Whether it takes clients, at first.
     pub role: Role,
+    /// How many nodes should be active ([`roles`](super::roles)); none: whoever runs them sees to it. The agent itself does nothing
+    /// with it.
+    pub active_wanted: Option<u16>,
     /// Its release, for people. Cut to [`RELEASE_BYTES_MAX`] bytes.
     pub release: SmolStr,
     /// The limits of its links.
@@ -107,6 +110,7 @@ impl Settings {
             port: 0,
             peers_port: PORT,
             role: Role::Active,
+            active_wanted: None,
             release: SmolStr::default(),
             limits: LinkLimits::default(),
         }
@@ -127,7 +131,7 @@ pub enum Input<'a> {
     },
     /// The operator changed the lists: this is now what they say together.
     Listed(&'a [NodeAddr]),
-    /// This node takes clients, or takes them no more.
+    /// This node takes clients, or takes them no more ([`roles`](super::roles)).
     Role(Role),
     /// This node gives its sessions away, or has thought better of it.
     Draining(bool),

@@ -293,6 +293,11 @@ impl Exchange {
         self.peers.values().all(|peer| peer.replica.is_whole())
     }
 
+    /// The same of one node. None of what a node that is not met has said is known.
+    pub fn is_whole_of(&self, name: &NodeName) -> bool {
+        self.peers.get(name).is_some_and(|peer| peer.replica.is_whole())
+    }
+
     /// Both nodes begin anew: what was told of its sessions is void.
     fn on_fresh(&mut self, who: &Identity) {
         #[cfg(feature = "sim")]

@@ -12,6 +12,7 @@ use crate::cluster::discovery::NodeAddr;
 use crate::cluster::handshake::{Channel, Secrets, Trust};
 use crate::cluster::identity::NodeName;
 use crate::cluster::link::{LinkConn, LinksInput};
+use crate::cluster::roles::Wish;
 use crate::cluster::wire::{Kind, Role, Versions};
 use crate::effect::{Change, Domain, NodeMail, NodeTold, Parcel, Record, Settings, Targets};
 
@@ -21,6 +22,8 @@ struct Pair {
     conns: u64,
     /// What the workers of each were told, and what the agents told.
     heard: [Vec<String>; 2],
+    /// What nodes say of themselves counts among that.
+    are_heard: bool,
 }
 
 fn name(i: usize) -> NodeName {
@@ -30,6 +33,19 @@ fn name(i: usize) -> NodeName {
 impl Pair {
     /// Both know each other.
     fn new() -> Pair {
+        let mut pair = Pair::with([Role::Active; 2], None);
+        pair.pass(3_000);
+        for i in 0..2 {
+            let expected = ["Up 1", "Up 1", "Whole 1", "Whole 1", "fresh", "up"];
+            let mut heard = pair.heard(i);
+            heard.sort();
+            assert_eq!(heard, expected, "node {i}");
+        }
+        pair
+    }
+
+    /// The same, before they meet.
+    fn with(roles: [Role; 2], active_wanted: Option<u16>) -> Pair {
         let now = Now { mono: Mono(1_000_000_000), utc: Utc(1_763_847_469_000) };
         let member = |i| {
             let settings = agent::Settings {
@@ -43,7 +59,8 @@ impl Pair {
                 dns: None,
                 port: 4369,
                 peers_port: 4369,
-                role: Role::Active,
+                role: roles[i],
+                active_wanted,
                 release: "test".into(),
                 limits: LinkLimits::default(),
             };
@@ -51,15 +68,8 @@ impl Pair {
             let workers = Arc::new(Settings { workers: 2, ..workers });
             Member::new(now, settings, workers, Rng::from_u64(i as u64))
         };
-        let mut pair = Pair { members: [member(0), member(1)], now, conns: 0, heard: Default::default() };
-        pair.pass(3_000);
-        for i in 0..2 {
-            let expected = ["Up 1", "Up 1", "Whole 1", "Whole 1", "fresh", "up"];
-            let mut heard = pair.heard(i);
-            heard.sort();
-            assert_eq!(heard, expected, "node {i}");
-        }
-        pair
+        let members = [member(0), member(1)];
+        Pair { members, now, conns: 0, heard: Default::default(), are_heard: false }
     }
 
     fn heard(&mut self, i: usize) -> Vec<String> {
@@ -91,6 +101,7 @@ impl Pair {
                 self.connection(1 - i, LinksInput::Closed(LinkConn(id ^ 1)));
             }
             Request::Notice(notice) => self.heard[i].push(notice.to_string()),
+            Request::Left => self.heard[i].push("left".into()),
             other => panic!("{other:?}"),
         }
     }
@@ -121,9 +132,13 @@ impl Pair {
                     Event::Fresh(_) => self.heard[i].push("fresh".into()),
                     Event::PeerUp(_) => self.heard[i].push("up".into()),
                     Event::PeerDown { .. } => self.heard[i].push("down".into()),
+                    Event::Says { role, is_draining, .. } if self.are_heard => {
+                        self.heard[i].push(format!("says {role:?} {is_draining}"));
+                    }
                     Event::Frame { .. } => panic!("frames are for the exchange"),
                     _ => {}
                 },
+                Output::Role(output) => self.heard[i].push(format!("{output:?}")),
                 Output::Mail { worker, mail } => {
                     for told in mail.iter() {
                         self.heard[i].push(match told {
@@ -236,4 +251,40 @@ fn a_worker_that_has_lost_everything_hears_of_all_others_again() {
     assert!(heard.iter().any(|told| told.starts_with("2 has romeo@h/a")), "{heard:?}");
     assert!(!heard.iter().any(|told| told.contains("romeo@h/b")), "its session is gone: {heard:?}");
     assert!(!heard.contains(&"down".to_owned()), "{heard:?}");
+}
+
+#[test]
+fn roles_follow_what_other_nodes_say_of_themselves() {
+    let mut pair = Pair::with([Role::Active, Role::Standby], Some(1));
+    pair.pass(20_000);
+    assert_eq!(pair.members[1].roles().role(), Role::Standby, "one is active");
+    pair.heard(0);
+    pair.heard(1);
+    pair.are_heard = true;
+
+    // Who drains does not count, and is told to nobody as anything else.
+    pair.input(0, Input::Wish(Wish::Drain(true)));
+    pair.pass(9_000);
+    assert_eq!(pair.heard(1), ["says Active true"]);
+    pair.pass(2_000);
+    assert_eq!(pair.heard(1), ["Become(Active)"]);
+    assert_eq!(pair.heard(0), ["says Active false"]);
+    pair.input(0, Input::Wish(Wish::Drain(false)));
+    // Both are active now, which is one too many: the last by name goes.
+    pair.pass(299_000);
+    assert_eq!((pair.heard(0), pair.heard(1)), (vec![], vec!["says Active false".to_owned()]));
+    pair.pass(2_000);
+    assert_eq!((pair.heard(0), pair.heard(1)), (vec!["says Active true".into()], vec!["StepBack".into()]));
+    pair.input(1, Input::Wish(Wish::SteppedBack));
+    pair.pass(1_000);
+    assert_eq!(pair.heard(1), ["Become(Standby)"]);
+    assert_eq!(pair.heard(0).last().map(String::as_str), Some("says Standby false"));
+
+    // A node that is gone counts as little.
+    let now = pair.now;
+    pair.members[0].handle(now, Input::Agent(agent::Input::Leave));
+    pair.pass(9_000);
+    assert_eq!(pair.members[1].roles().role(), Role::Standby);
+    pair.pass(4_000);
+    assert_eq!(pair.members[1].roles().role(), Role::Active);
 }

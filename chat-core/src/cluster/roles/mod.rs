@@ -10,7 +10,7 @@
 //!   missing.
 //! - When more than wanted have been active for [`STEP_BACK_AFTER`], the last of them by name steps back: it drains and then
 //!   waits. The time begins anew with each that goes, so that sessions leave one node at a time.
-//! - A node becomes active at once if the operator says so.
+//! - A node becomes active at once if the operator says so, and steps back if the operator says so.
 //! - Without a wanted number nothing happens but by hand.
 //!
 //! Invariants: nodes that see the same cluster come to the same decisions; two that do not may both become active, which does no harm;
@@ -60,14 +60,23 @@ pub enum Input<'a> {
     Seen(&'a NodeName, Other),
     /// It takes part no more.
     Gone(&'a NodeName),
-    /// This node drains because it was told to, or has thought better of it.
-    Draining(bool),
-    /// The operator wants this node to be active.
-    Promote,
-    /// After [`Output::StepBack`]: no session is left here.
-    SteppedBack,
+    /// What is wanted of this node.
+    Wish(Wish),
     /// The deadline of [`Roles::poll_timeout`] was reached.
     Tick,
+}
+
+/// What those who run a node want of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// This node gives its sessions away because it was told to, or has thought better of it.
+    Drain(bool),
+    /// The operator wants this node to be active. One that steps back does not.
+    Promote,
+    /// The operator wants this node to be a standby node.
+    StepBack,
+    /// After [`Output::StepBack`]: no session is left here.
+    SteppedBack,
 }
 
 /// What follows from it.
@@ -75,8 +84,10 @@ pub enum Input<'a> {
 pub enum Output {
     /// This is this node's role from now on.
     Become(Role),
-    /// Drain without ending, and say [`Input::SteppedBack`] then. The health check says 503 from now on.
+    /// Drain without ending, and say [`Wish::SteppedBack`] then. The health check says 503 from now on.
     StepBack,
+    /// This node does not step back after all.
+    Stay,
 }
 
 /// The machine. See the [module](self).
@@ -122,15 +133,29 @@ impl Roles {
             Input::Gone(name) => {
                 self.others.remove(name);
             }
-            Input::Draining(is_draining) => self.is_draining = is_draining,
-            Input::Promote if self.role == Role::Standby && !self.is_draining => self.take(Role::Active),
-            Input::SteppedBack if self.steps_back => {
+            Input::Wish(wish) => self.on_wish(wish),
+            Input::Tick => {}
+        }
+        self.decide(now.mono);
+    }
+
+    fn on_wish(&mut self, wish: Wish) {
+        match wish {
+            Wish::Drain(is_draining) => self.is_draining = is_draining,
+            Wish::Promote if self.steps_back => {
+                self.steps_back = false;
+                // The others may be too many for as long again.
+                self.many = None;
+                self.outputs.push_back(Output::Stay);
+            }
+            Wish::Promote if self.role == Role::Standby && !self.is_draining => self.take(Role::Active),
+            Wish::StepBack if self.is(Role::Active) => self.step_back(),
+            Wish::SteppedBack if self.steps_back => {
                 self.steps_back = false;
                 self.take(Role::Standby);
             }
-            Input::Promote | Input::SteppedBack | Input::Tick => {}
+            Wish::Promote | Wish::StepBack | Wish::SteppedBack => {}
         }
-        self.decide(now.mono);
     }
 
     /// What follows, in order.
@@ -156,6 +181,16 @@ impl Roles {
         self.steps_back
     }
 
+    /// Whether it gives its sessions away, for whichever reason.
+    pub fn is_leaving(&self) -> bool {
+        self.is_draining || self.steps_back
+    }
+
+    fn step_back(&mut self) {
+        self.steps_back = true;
+        self.outputs.push_back(Output::StepBack);
+    }
+
     fn take(&mut self, role: Role) {
         self.role = role;
         self.outputs.push_back(Output::Become(role));
@@ -178,8 +213,7 @@ impl Roles {
             // It counts itself from now on.
             self.decide(now);
         } else if many.is_some_and(|since| now.since(since) >= STEP_BACK_AFTER) && self.is_last() {
-            self.steps_back = true;
-            self.outputs.push_back(Output::StepBack);
+            self.step_back();
             self.decide(now);
         }
     }
@@ -195,7 +229,7 @@ impl Roles {
     }
 
     fn is(&self, role: Role) -> bool {
-        self.role == role && !self.is_draining && !self.steps_back
+        self.role == role && !self.is_leaving()
     }
 
     /// Whether it is this node's turn to become active, among those of its kind.

@@ -88,11 +88,11 @@ fn who_was_next_and_is_gone_makes_room_for_the_one_behind() {
 fn nodes_that_drain_do_not_count_and_do_not_change() {
     let mut roles = node("c", Role::Standby, 2, &[("a", ACTIVE), ("b", DRAINING)]);
     assert_eq!(due(&roles), Some(10), "who drains takes no clients");
-    roles.handle(at(1), Input::Draining(true));
+    roles.handle(at(1), Input::Wish(Wish::Drain(true)));
     assert_eq!((due(&roles), tick(&mut roles, 60)), (None, vec![]));
-    roles.handle(at(61), Input::Promote);
+    roles.handle(at(61), Input::Wish(Wish::Promote));
     assert_eq!(tick(&mut roles, 61), []);
-    roles.handle(at(62), Input::Draining(false));
+    roles.handle(at(62), Input::Wish(Wish::Drain(false)));
     assert_eq!(tick(&mut roles, 62), [Output::Become(Role::Active)]);
 
     let standby = Other { is_draining: true, ..STANDBY };
@@ -110,7 +110,7 @@ fn the_last_by_name_steps_back_after_five_minutes() {
     assert!(last.steps_back());
     assert_eq!(tick(&mut last, 301), [], "once");
     assert_eq!(last.role(), Role::Active, "until nobody is left");
-    last.handle(at(330), Input::SteppedBack);
+    last.handle(at(330), Input::Wish(Wish::SteppedBack));
     assert_eq!(tick(&mut last, 330), [Output::Become(Role::Standby)]);
     assert_eq!((due(&last), tick(&mut other, 400)), (None, vec![]));
 }
@@ -129,11 +129,38 @@ fn those_that_are_too_many_go_one_after_the_other() {
 #[test]
 fn the_operator_promotes_at_once() {
     let mut roles = node("c", Role::Standby, 2, &[("a", ACTIVE), ("b", ACTIVE)]);
-    roles.handle(at(3), Input::Promote);
+    roles.handle(at(3), Input::Wish(Wish::Promote));
     assert_eq!(tick(&mut roles, 3), [Output::Become(Role::Active)]);
-    roles.handle(at(4), Input::Promote);
+    roles.handle(at(4), Input::Wish(Wish::Promote));
     assert_eq!(tick(&mut roles, 4), []);
     assert_eq!(tick(&mut roles, 303), [Output::StepBack], "now they are too many");
+}
+
+#[test]
+fn the_operator_has_a_node_step_back_and_may_think_better_of_it() {
+    let mut roles = node("b", Role::Active, 2, &[("a", ACTIVE), ("c", ACTIVE)]);
+    roles.handle(at(3), Input::Wish(Wish::StepBack));
+    roles.handle(at(4), Input::Wish(Wish::StepBack));
+    assert_eq!(tick(&mut roles, 4), [Output::StepBack]);
+    assert!(roles.steps_back() && roles.is_leaving());
+    roles.handle(at(5), Input::Wish(Wish::Promote));
+    assert_eq!(tick(&mut roles, 5), [Output::Stay]);
+    assert!(!roles.is_leaving());
+    roles.handle(at(6), Input::Wish(Wish::SteppedBack));
+    assert_eq!((roles.role(), tick(&mut roles, 6)), (Role::Active, vec![]), "too late");
+
+    // By count: who stays after all gives the others as much time again.
+    let mut last = node("c", Role::Active, 2, &[("a", ACTIVE), ("b", ACTIVE)]);
+    assert_eq!(tick(&mut last, 300), [Output::StepBack]);
+    last.handle(at(301), Input::Wish(Wish::Promote));
+    assert_eq!((tick(&mut last, 301), due(&last)), (vec![Output::Stay], Some(601)));
+
+    // Who drains or stands by does not step back.
+    last.handle(at(302), Input::Wish(Wish::Drain(true)));
+    last.handle(at(303), Input::Wish(Wish::StepBack));
+    let mut standby = node("d", Role::Standby, 1, &[("a", ACTIVE)]);
+    standby.handle(at(1), Input::Wish(Wish::StepBack));
+    assert_eq!((tick(&mut last, 303), tick(&mut standby, 1)), (vec![], vec![]));
 }
 
 #[test]
@@ -146,7 +173,7 @@ fn without_a_wanted_number_nothing_happens_by_itself() {
         assert_eq!((due(&roles), tick(&mut roles, 100_000)), (None, vec![]));
     }
     let mut roles = Roles::new(at(0), Settings { name: name("c"), role: Role::Standby, wanted: None });
-    roles.handle(at(1), Input::Promote);
+    roles.handle(at(1), Input::Wish(Wish::Promote));
     assert_eq!(tick(&mut roles, 1), [Output::Become(Role::Active)]);
 }
 
@@ -170,7 +197,7 @@ fn a_cluster_settles_at_the_wanted_number() {
                     for output in tick(node, second) {
                         if output == Output::StepBack {
                             assert!(second > 300, "nobody steps back in haste");
-                            node.handle(at(second), Input::SteppedBack);
+                            node.handle(at(second), Input::Wish(Wish::SteppedBack));
                         }
                     }
                     said[n] = Other { role: node.role(), is_draining: node.steps_back() };

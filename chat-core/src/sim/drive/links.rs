@@ -9,6 +9,7 @@ use crate::cluster::agent::{self, Event as Told, Request};
 use crate::cluster::discovery::{Answer, Peer, Query, ResolveError};
 use crate::cluster::handshake::Channel;
 use crate::cluster::link::{LinkConn, LinksInput};
+use crate::cluster::roles::Wish;
 use crate::cluster::testing::{Pulled, Wire};
 use crate::sim::events::Event;
 use crate::sim::fabric::{Between, PORT, address, conn, wire};
@@ -292,6 +293,8 @@ impl World {
                 }
             }
             Harm::Reset { a, b } => self.reset_links(a, b),
+            Harm::StepBack { server } => self.wish(server, Wish::StepBack),
+            Harm::Promote { server } => self.wish(server, Wish::Promote),
             Harm::Deaf { long } => self.fabric.deaf = self.fabric.deaf.max(now + long),
         }
     }

@@ -3,7 +3,6 @@
 use crate::base::{HashKey, Span};
 use crate::cluster::agent;
 use crate::effect::{Domain, Settings};
-use crate::engine::{Command, Input};
 use crate::node::Node;
 use crate::sasl::Mechanism;
 use crate::sim::auth::DOMAIN;
@@ -77,10 +76,10 @@ impl World {
 
     pub(super) fn on_shutdown(&mut self, s: usize) {
         let server = &mut self.servers[s];
-        if server.takes_clients() {
+        if server.node.is_some() && server.stopping.is_none() {
             server.stopping = Some(self.now.mono);
             self.trace.say(self.now.mono, || format!("server {s} is told to stop"));
-            self.input(s, Input::Command(Command::Shutdown));
+            self.begin_stop(s);
         }
     }
 
@@ -140,6 +139,7 @@ impl World {
             }
         }
         self.heal_fabric();
+        self.heal_roles();
         for conn in self.network.ids() {
             let Some(link) = self.network.get(conn) else { continue };
             link.stalled = now;

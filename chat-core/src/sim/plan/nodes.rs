@@ -58,6 +58,16 @@ pub enum Harm {
         /// The other.
         b: usize,
     },
+    /// The operator wants a node to take no clients any more.
+    StepBack {
+        /// Which.
+        server: usize,
+    },
+    /// The operator wants a node to take clients.
+    Promote {
+        /// Which.
+        server: usize,
+    },
     /// Names do not resolve.
     Deaf {
         /// For so long.
@@ -78,6 +88,12 @@ pub struct ClusterPlan {
     pub rough: bool,
     /// Bytes that a link keeps for the other node at most, if they are few.
     pub kept_bytes_max: Option<usize>,
+    /// The nodes that begin on standby.
+    pub standby: Vec<bool>,
+    /// How many should be active, if the nodes are to see to it.
+    pub wanted: Option<u16>,
+    /// Nodes that are told to stop send their sessions away first: so many in a second, the rest after so long.
+    pub drain: Option<(u32, Span)>,
     /// What goes wrong, and when.
     pub harms: Vec<(Span, Harm)>,
 }
@@ -99,7 +115,8 @@ impl ClusterPlan {
             dns: None,
             port: PORT,
             peers_port: PORT,
-            role: Role::Active,
+            role: if self.standby[server] { Role::Standby } else { Role::Active },
+            active_wanted: self.wanted,
             release: "sim".into(),
             limits: LinkLimits {
                 receipt_bytes: 2_000,
@@ -139,8 +156,16 @@ impl Draw<'_> {
             3 => Harm::Cut { from: a, to: b, both: false, long },
             4 => Harm::Split { side: self.between(1, (1 << nodes) - 2), long },
             5 => Harm::Reset { a, b },
-            _ => Harm::Deaf { long },
+            6 => Harm::Deaf { long },
+            7 => Harm::StepBack { server: a },
+            _ => Harm::Promote { server: a },
         }
+    }
+
+    /// Some runs have nodes on standby, but not all of their nodes.
+    fn standby(&mut self, nodes: u64) -> Vec<bool> {
+        let has_some = nodes > 1 && self.one_in(2);
+        (0..nodes).map(|n| n > 0 && has_some && self.one_in(2)).collect()
     }
 
     fn harms(&mut self, nodes: u64, storm: Span) -> Vec<(Span, Harm)> {
@@ -148,7 +173,7 @@ impl Draw<'_> {
         if nodes < 2 {
             return harms;
         }
-        for what in 0..7 {
+        for what in 0..9 {
             for at in self.times(3, 3, storm) {
                 let harm = self.harm(what, nodes);
                 harms.push((at, harm));
@@ -177,7 +202,14 @@ impl Plan {
         plan.blocks = false;
         let skewed = !calm && d.one_in(3);
         let clock = |d: &mut Draw<'_>| if skewed { d.0.below(20_000) as i64 - 10_000 } else { 0 };
+        let standby = d.standby(nodes);
+        let active = standby.iter().filter(|on_standby| !**on_standby).count() as u16;
+        let wanted = d.one_in(2).then_some(active);
+        let drain = d.one_in(2).then(|| (d.between(1, 20) as u32, d.millis(0, 8_000)));
         plan.cluster = Some(ClusterPlan {
+            standby,
+            wanted,
+            drain,
             listed: d.lists(nodes as usize),
             clocks: (0..nodes).map(|_| clock(&mut d)).collect(),
             sticky: [0, 500, 900][d.0.below(3) as usize],

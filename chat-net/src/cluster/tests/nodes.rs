@@ -13,7 +13,9 @@ use chat_core::cluster::handshake::{Secrets, Trust};
 use chat_core::cluster::wire::Role;
 use chat_core::effect::StoreOp;
 
-use crate::cluster::{Cluster, ClusterEnd, ClusterGone, LinkTls, Resolve, Resolved, Resolver, Then};
+use crate::cluster::{
+    Cluster, ClusterEnd, ClusterGone, LinkTls, Resolve, Resolved, Resolver, Standing, Then,
+};
 use crate::net::{MemoryStream, Runtime, bind, block_on};
 use crate::server::{Domain, Events, Server, ServerEvent, ServerHandle};
 use crate::store::{Memory, Store, StoreSink};
@@ -275,17 +277,39 @@ fn what_the_operator_changes_reaches_all() {
     cluster.set_listed(vec![list]).unwrap();
     a.wait(&b.name, PeerState::Up);
     b.wait(&a.name, PeerState::Up);
-    cluster.set_role(Role::Standby).unwrap();
-    cluster.set_draining(true).unwrap();
-    let by = Instant::now() + PATIENCE;
-    loop {
-        let status = block_on(a.handle.cluster_status()).unwrap();
-        if status.peers.iter().any(|p| p.name == b.name && p.role == Some(Role::Standby) && p.is_draining) {
-            return;
+    let seen = |role, is_draining| {
+        let by = Instant::now() + PATIENCE;
+        loop {
+            let status = block_on(a.handle.cluster_status()).unwrap();
+            if status
+                .peers
+                .iter()
+                .any(|p| (&p.name, p.role, p.is_draining) == (&b.name, Some(role), is_draining))
+            {
+                return;
+            }
+            assert!(Instant::now() < by, "{status:?}");
+            std::thread::sleep(Duration::from_millis(5));
         }
-        assert!(Instant::now() < by, "{status:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    };
+    let standing = cluster.standing();
+    assert!(standing.takes_clients());
+    cluster.step_back().unwrap();
+    let standing = block_on(cluster.standing_after(standing)).unwrap();
+    assert_eq!(standing, Standing { role: Role::Active, steps_back: true });
+    seen(Role::Active, true);
+    cluster.stepped_back().unwrap();
+    let standing = block_on(cluster.standing_after(standing)).unwrap();
+    assert_eq!(standing, Standing { role: Role::Standby, steps_back: false });
+    seen(Role::Standby, false);
+    cluster.set_draining(true).unwrap();
+    seen(Role::Standby, true);
+    cluster.set_draining(false).unwrap();
+    cluster.promote().unwrap();
+    assert!(block_on(cluster.standing_after(standing)).unwrap().takes_clients());
+    seen(Role::Active, false);
+    cluster.stop();
+    assert_eq!(block_on(cluster.standing_after(cluster.standing())), Err(ClusterGone));
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn agent(listed: &str) -> Agent {
         port: 4369,
         peers_port: 4369,
         role: Role::Active,
+        active_wanted: None,
         release: "é".repeat(40).into(),
         limits: LinkLimits::default(),
     };

@@ -217,6 +217,7 @@ impl World {
             port: PORT,
             peers_port: PORT,
             role: Role::Active,
+            active_wanted: None,
             release: "test".into(),
             limits: LinkLimits { receipt_bytes: 500, ..LinkLimits::default() },
         };
