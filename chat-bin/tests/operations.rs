@@ -124,6 +124,8 @@ fn roles_change_by_hand() {
     let nodes = Nodes::start_with(&[&[], &[("cluster.role", "standby")]]);
     nodes.add_user("juliet");
     let (first, second) = (&nodes.nodes[0], &nodes.nodes[1]);
+    let (code, answer) = http(first.admin, "POST", "/v1/step-back").expect("an answer");
+    assert!(code == 409 && answer.contains("promote one first"), "{answer}");
     assert_eq!(ctl(second, &["promote"]), format!("{} is active\n", name(2)));
     assert_eq!(second.health(), Some(200));
     eventually("the other knows", || (peer(first, &name(2))["role"] == "active").then_some(()));

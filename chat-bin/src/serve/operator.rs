@@ -191,20 +191,26 @@ impl Operator {
         tally_of(&survey.overview())
     }
 
-    /// The grace is over. Whether sessions have somewhere to go; then they leave from now on.
-    pub(super) async fn begin_leaving(&self) -> bool {
-        let cluster = match self.handle.cluster() {
-            Some(cluster) => timeout(PATIENCE, cluster.status()).await,
-            None => return false,
-        };
+    /// Whether another node takes clients, as far as is known here.
+    pub(super) async fn has_takers(&self) -> bool {
+        let Some(cluster) = self.handle.cluster() else { return false };
         let takes = |peer: &agent::PeerStatus| {
             let is_there = matches!(peer.state, agent::PeerState::Up | agent::PeerState::Suspect);
             is_there && peer.role == Some(wire::Role::Active) && !peer.is_draining
         };
-        let has_takers = matches!(cluster, Ok(Ok(cluster)) if cluster.peers.iter().any(takes));
+        let status = timeout(PATIENCE, cluster.status()).await;
+        matches!(status, Ok(Ok(cluster)) if cluster.peers.iter().any(takes))
+    }
+
+    /// The grace is over. Whether sessions have somewhere to go; then they leave from now on.
+    pub(super) async fn begin_leaving(&self) -> bool {
+        let has_takers = self.has_takers().await;
         match has_takers {
             true => self.drain.leave(self.tally().await),
-            false => tracing::warn!("no other node takes clients: all sessions are closed at once"),
+            false if self.has_cluster() => {
+                tracing::warn!("no other node takes clients: all sessions are closed at once");
+            }
+            false => {}
         }
         has_takers
     }

@@ -23,11 +23,15 @@ pub struct Client {
     inbox: std::collections::VecDeque<Element>,
     /// Stanzas received since stream management was enabled.
     received: u32,
-    /// Ids of messages sent, in order: the n-th is the n-th stanza of the session.
-    sent: Vec<Option<String>>,
+    /// Stanzas sent, in order, with the ids of those that are messages.
+    sent: Vec<(Option<String>, String)>,
     /// How many of them the server has acknowledged.
     acked: usize,
     managed: bool,
+    /// What the server calls the session, if it can be resumed.
+    session: Option<String>,
+    /// Who it is, to log in again: user, domain, password.
+    who: [String; 3],
     /// Whether to answer `<r/>`.
     pub answers: bool,
     /// Ids of messages received.
@@ -47,6 +51,39 @@ impl Client {
         password: &str,
         resource: &str,
     ) -> Result<Client, Gone> {
+        let mut client = Client::authenticate(addr, [user, domain, password])?;
+        client.send(&format!(
+            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
+        ))?;
+        client.expect("iq")?;
+        Ok(client)
+    }
+
+    /// Goes on with the session on another connection, at whichever node; what the server had not acknowledged is sent again. Whether
+    /// the server knows the session; if not, this client is no more.
+    pub fn resume(&mut self, addr: SocketAddr) -> Result<bool, Gone> {
+        let [user, domain, password] = &self.who;
+        let again = Client::authenticate(addr, [user, domain, password])?;
+        (self.socket, self.framer, self.ns) = (again.socket, again.framer, again.ns);
+        self.partial.clear();
+        self.inbox.clear();
+        let session = self.session.clone().ok_or(Gone)?;
+        let h = self.received;
+        self.send(&format!("<resume xmlns='urn:xmpp:sm:3' previd='{session}' h='{h}'/>"))?;
+        let answer = self.expect_any(&["resumed", "failed"])?;
+        if answer.name == "failed" {
+            return Ok(false);
+        }
+        self.acked = answer.attr("h").and_then(|h| h.parse().ok()).ok_or(Gone)?;
+        for n in self.acked..self.sent.len() {
+            let xml = self.sent[n].1.clone();
+            self.send(&xml)?;
+        }
+        Ok(true)
+    }
+
+    fn authenticate(addr: SocketAddr, who: [&str; 3]) -> Result<Client, Gone> {
+        let [user, domain, password] = who;
         let socket = TcpStream::connect_timeout(&addr, Duration::from_secs(5)).map_err(|_| Gone)?;
         socket.set_nodelay(true).map_err(|_| Gone)?;
         let mut client = Client {
@@ -60,6 +97,8 @@ impl Client {
             sent: Vec::new(),
             acked: 0,
             managed: false,
+            session: None,
+            who: who.map(str::to_owned),
             answers: true,
             got: Vec::new(),
             refused: BTreeSet::new(),
@@ -79,31 +118,29 @@ impl Client {
         client.framer.restart();
         client.send(&header)?;
         client.expect("features")?;
-        client.send(&format!(
-            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
-        ))?;
-        client.expect("iq")?;
         Ok(client)
     }
 
     /// Enables stream management; from now on everything is counted.
     pub fn manage(&mut self) -> Result<(), Gone> {
         self.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")?;
-        self.expect("enabled")?;
+        let enabled = self.expect("enabled")?;
+        self.session = enabled.attr("id").map(str::to_owned);
         self.managed = true;
         Ok(())
     }
 
     /// Sends a stanza that is no message.
     pub fn stanza(&mut self, xml: &str) -> Result<(), Gone> {
-        self.sent.push(None);
+        self.sent.push((None, xml.to_owned()));
         self.send(xml)
     }
 
     /// Sends a chat message and writes it down.
     pub fn message(&mut self, to: &str, id: &str) -> Result<(), Gone> {
-        self.sent.push(Some(id.to_owned()));
-        self.send(&format!("<message type='chat' to='{to}' id='{id}'><body>{id}</body></message>"))
+        let xml = format!("<message type='chat' to='{to}' id='{id}'><body>{id}</body></message>");
+        self.sent.push((Some(id.to_owned()), xml.clone()));
+        self.send(&xml)
     }
 
     /// Asks the server for its `h`.
@@ -121,7 +158,8 @@ impl Client {
 
     /// Ids of the messages that the server has acknowledged and not refused.
     pub fn acknowledged(&self) -> BTreeSet<String> {
-        self.sent[..self.acked].iter().flatten().filter(|id| !self.refused.contains(*id)).cloned().collect()
+        let ids = self.sent[..self.acked].iter().filter_map(|(id, _)| id.as_ref());
+        ids.filter(|id| !self.refused.contains(*id)).cloned().collect()
     }
 
     /// Messages sent and not acknowledged.
@@ -135,10 +173,14 @@ impl Client {
 
     /// Waits for an element of this name, handling what comes before it.
     pub fn expect(&mut self, name: &str) -> Result<Element, Gone> {
+        self.expect_any(&[name])
+    }
+
+    fn expect_any(&mut self, names: &[&str]) -> Result<Element, Gone> {
         let end = Instant::now() + Duration::from_secs(10);
         while Instant::now() < end {
             while let Some(element) = self.inbox.pop_front() {
-                if element.name == name {
+                if names.contains(&element.name.as_str()) {
                     return Ok(element);
                 }
                 if matches!(element.name.as_str(), "failure" | "error") {

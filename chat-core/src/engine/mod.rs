@@ -165,8 +165,14 @@ impl Engine {
     /// When the engine wants to be called at the latest, and why. May be early.
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
         let request = self.cx.pending.next_deadline().map(|at| (at, "request"));
-        let all = [self.cx.timers.next(), request, self.drain_due()];
-        all.into_iter().flatten().min_by_key(|(at, _)| *at)
+        let own = match (self.cx.timers.next(), request) {
+            (Some(a), Some(b)) => Some(if a.0 <= b.0 { a } else { b }),
+            (a, b) => a.or(b),
+        };
+        match self.drain_due() {
+            None => own,
+            Some(drain) => Some(own.filter(|own| own.0 <= drain.0).unwrap_or(drain)),
+        }
     }
 
     /// The next connection that has something to send; each once per turn.
@@ -253,7 +259,9 @@ impl Engine {
         while let Some((id, request)) = self.cx.retry() {
             self.on_unanswered(id, request);
         }
-        self.drain_on();
+        if self.drain.is_some() {
+            self.drain_on();
+        }
     }
 
     /// Other workers tell something. What follows from it for this worker comes after all of it.

@@ -235,10 +235,12 @@ impl World {
     /// Each query of a session that lives has one answer, if nothing went wrong; the last ones in any case.
     fn check_queries(&mut self) {
         let last = |at: Mono| self.now.mono.since(at) < Span::secs(26);
+        // A client that has heard nothing for long may have asked a moment ago.
+        let settled = |at: Mono| self.now.mono.since(at) > Span::secs(3);
         let open = self.ledger.queries.iter().position(|q| {
             let client = &self.clients[q.client];
             let same = client.session == q.session;
-            q.answers == 0 && q.certain && same && (last(q.at) || self.ledger.faultless)
+            q.answers == 0 && q.certain && same && settled(q.at) && (last(q.at) || self.ledger.faultless)
         });
         if let Some(query) = open {
             let client = self.ledger.queries[query].client;

@@ -112,7 +112,8 @@ impl World {
         let server = |clock| Server { clock, ..Server::default() };
         let servers = plan.clocks().into_iter().map(server).collect();
         let many = plan.clocks().len() > 1;
-        let ledger = Ledger { faultless: plan.is_faultless(), many, ..Ledger::default() };
+        let rows_linger = many && plan.faults.overloaded > 0;
+        let ledger = Ledger { faultless: plan.is_faultless(), many, rows_linger, ..Ledger::default() };
         World {
             seed,
             accounts: Accounts::new(plan.users),

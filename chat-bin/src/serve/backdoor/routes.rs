@@ -75,11 +75,8 @@ impl Refusal {
         "it drains",
         "the node drains: call that off first, or turn to another",
     );
-    const ALONE: Refusal = Refusal::new(
-        StatusCode::CONFLICT,
-        "no cluster",
-        "the node is alone, and nobody could take its place",
-    );
+    const ALONE: Refusal =
+        Refusal::new(StatusCode::CONFLICT, "nobody else", "no other node takes clients: promote one first");
     const BEGUN: Refusal =
         Refusal::new(StatusCode::CONFLICT, "too late", "the grace is over, and sessions have left already");
 }
@@ -176,13 +173,13 @@ pub(super) async fn promote(State(operator): Node) -> Response {
 /// Nothing happens to a node that is on standby.
 #[utoipa::path(post, path = crate::admin::STEP_BACK, tag = "node", responses(
     (status = 202, description = "It steps back", body = NodeStatus),
-    (status = 409, description = "It drains, or is part of no cluster", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "It drains, or no other node takes clients", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn step_back(State(operator): Node) -> Response {
     if operator.drain.is_on() {
         return Refusal::DRAINS.into_response();
     }
-    if !operator.has_cluster() {
+    if !operator.has_takers().await {
         return Refusal::ALONE.into_response();
     }
     operator.step_back().await;
