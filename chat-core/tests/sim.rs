@@ -139,10 +139,13 @@ fn planted_bugs_are_found() {
 fn planted_bugs_of_clusters_are_found() {
     for (plant, known) in [
         (Plant::AckEarly, 0),
-        (Plant::DropOnRejoin, 47),
-        (Plant::ReceiptIsResult, 2),
-        (Plant::ForgetLife, 21),
-        (Plant::OvertakeElsewhere, 503),
+        (Plant::DropOnRejoin, 25),
+        (Plant::ReceiptIsResult, 3),
+        (Plant::ForgetLife, 10),
+        (Plant::OvertakeElsewhere, 55),
+        (Plant::WrongWinner, 22),
+        (Plant::DropWithLoser, 108),
+        (Plant::BelieveLoser, 555),
     ] {
         find(plant, true, number("PLANT_FROM").unwrap_or(known));
     }

@@ -23,11 +23,17 @@ pub enum Plant {
     ForgetLife,
     /// A stanza goes to where a session is, though an earlier one is outstanding to where it was.
     OvertakeElsewhere,
+    /// Of two sessions with one full JID each node takes its own for the one that counts, and ends none.
+    WrongWinner,
+    /// What a session had that gave way to another of its full JID is forgotten.
+    DropWithLoser,
+    /// A session that gives way to another of its full JID is told to be gone, and nobody doubts it.
+    BelieveLoser,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Plant; 10] = [
+    pub const ALL: [Plant; 13] = [
         Plant::AckEarly,
         Plant::DropOnResume,
         Plant::SwapRows,
@@ -38,12 +44,21 @@ impl Plant {
         Plant::ReceiptIsResult,
         Plant::ForgetLife,
         Plant::OvertakeElsewhere,
+        Plant::WrongWinner,
+        Plant::DropWithLoser,
+        Plant::BelieveLoser,
     ];
 
     /// Whether only a node that is part of a cluster can have it.
     pub fn needs_cluster(self) -> bool {
-        let of_clusters =
-            [Plant::DropOnRejoin, Plant::ReceiptIsResult, Plant::ForgetLife, Plant::OvertakeElsewhere];
-        of_clusters.contains(&self)
+        let of_nodes_alone = [
+            Plant::AckEarly,
+            Plant::DropOnResume,
+            Plant::SwapRows,
+            Plant::TrustFrom,
+            Plant::NoLimit,
+            Plant::Overtake,
+        ];
+        !of_nodes_alone.contains(&self)
     }
 }

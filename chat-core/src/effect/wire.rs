@@ -283,6 +283,13 @@ impl Wires {
         mark.map(|mark| mark.promise.row = true).is_some()
     }
 
+    /// Who waits for a message from now on, if it is promised on this connection and nobody waited for it there. Says whether it
+    /// is promised.
+    pub fn entrust(&mut self, conn: ConnId, id: MsgId, settle: Option<SettleTo>) -> bool {
+        let mark = self.wire_mut(conn).and_then(|w| w.marks.iter_mut().find(|m| m.promise.id == id));
+        mark.map(|mark| mark.promise.settle = mark.promise.settle.or(settle)).is_some()
+    }
+
     /// A promise takes too long: it is from now on that of a row of the spool. Returns who waited, and the stanza;
     /// `None` if it is written or has a row already.
     pub fn to_row(&mut self, conn: ConnId, id: MsgId) -> Option<(Promise, Vec<u8>)> {

@@ -68,6 +68,12 @@ impl Engine {
         user.needed = self.cx.now.mono;
         // Before anything that is said of its messages: who hears of them knows that it is gone.
         let yields = self.is_bound_elsewhere(jid.as_ref());
+        #[cfg(feature = "sim")]
+        let (yields, loses) = {
+            use crate::effect::Plant;
+            let has = |plant| self.cx.settings.has(plant);
+            (yields && !has(Plant::BelieveLoser), yields && has(Plant::DropWithLoser))
+        };
         self.note_gone(&jid, !yields);
         let Some(user) = self.users.get_mut(seat.user) else { return };
         let mut orphans = orphans_of(unwritten.unwrap_or_default());
@@ -81,6 +87,12 @@ impl Engine {
             }
             let mut bytes = Vec::new();
             while let Some(entry) = sm.pop(self.cx.wires.pools(), &mut bytes) {
+                #[cfg(feature = "sim")]
+                if loses && let Some(key) = entry.flight {
+                    let flight = user.flights.drop_copy(&mut self.user_pools, key);
+                    self.cx.settled(flight.and_then(|f| f.settle));
+                    continue;
+                }
                 let Some(key) = entry.flight else {
                     orphans.push(Orphan::left(MsgId(0), Utc(0), None, &bytes));
                     continue;

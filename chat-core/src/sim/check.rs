@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::auth::bare;
+use super::auth::{bare, user_of};
 use super::ledger::{Fate, Tag, tags_in};
 use super::world::World;
 use crate::base::{Mono, Span};
@@ -183,9 +183,11 @@ impl World {
     }
 
     /// Each subscriber knows the truth, and nobody else does (invariants 6 and 7).
-    fn check_presence(&mut self) {
-        // What is not true yet of more than one node: see the module `sim`.
-        if self.servers.len() > 1 {
+    pub(super) fn check_presence(&mut self) {
+        // Presence for somebody whose record this node is just reading is refused when there is too much of it.
+        if self.servers.len() > 1
+            && self.plan.limits.loading_stanzas_max < crate::base::Limits::default().loading_stanzas_max
+        {
             return;
         }
         // A change that was given up and carried out all the same is known to the store only.
@@ -198,10 +200,14 @@ impl World {
         let blocked: Vec<Arc<[u8]>> =
             (0..self.plan.users).map(|u| self.store.load(&bare(u)).blocked.1).collect();
         let mut wrong = None;
-        for me in &self.clients {
+        for me in self.clients.iter().filter(|me| me.status.is_some()) {
             for other in &self.clients {
                 let (u, v) = (me.plan.user, other.plan.user);
                 if !blocked[u].is_empty() || !blocked[v].is_empty() {
+                    if blocks(&blocked[v], u) && me.view.contains_key(&other.jid) {
+                        let (a, b) = (me.number, other.number);
+                        wrong.get_or_insert(format!("client {a} sees client {b}, whose user blocks it"));
+                    }
                     continue;
                 }
                 let to = u == v || rosters[u].subscription(&bare(v)).to();
@@ -213,16 +219,23 @@ impl World {
                         format!("client {a} believes {seen:?} of client {b}, which is {:?}", other.status);
                     wrong.get_or_insert(text);
                 }
-                if !from && seen == other.status {
+                if !from && seen.is_some() && seen == other.status {
                     wrong.get_or_insert(format!(
                         "client {} knows the presence of client {} and may not",
                         me.number, other.number
                     ));
                 }
             }
-            // Directed presence to who is unavailable, or was blocked, may end unheard (RFC 6121 §4.6.3).
+            // Who was blocked may not have heard of the end.
             let ghost = |jid: &str| self.clients.iter().all(|c| c.jid != jid) && !self.plan.blocks;
-            let ghosts: Vec<_> = me.view.iter().filter(|v| *v.1 != 1 && ghost(v.0)).map(|v| v.0).collect();
+            // Who ended a subscription while the end of a dead node's sessions was waited for is not told (decision 14).
+            let many = self.servers.len() > 1;
+            let heeds = |jid: &str| {
+                let (own, other) = (me.plan.user, user_of(jid));
+                !many
+                    || other.is_none_or(|other| own == other || rosters[own].subscription(&bare(other)).to())
+            };
+            let ghosts: Vec<_> = me.view.iter().filter(|v| ghost(v.0) && heeds(v.0)).map(|v| v.0).collect();
             if !ghosts.is_empty() {
                 wrong.get_or_insert(format!("client {} believes that {ghosts:?} are there", me.number));
             }
@@ -230,6 +243,19 @@ impl World {
         if let Some(wrong) = wrong {
             self.ledger.fail(wrong);
         }
+    }
+
+    /// Whose messages must not arrive from now on, because of what is in the store.
+    pub(super) fn note_blocked(&mut self) {
+        let faults = &self.plan.faults;
+        if faults.lost_answer > 0 || faults.outages.iter().any(|o| o.1 > Span::secs(7)) {
+            return;
+        }
+        let lists: Vec<Arc<[u8]>> =
+            (0..self.plan.users).map(|u| self.store.load(&bare(u)).blocked.1).collect();
+        let pairs = self.clients.iter().flat_map(|c| (0..lists.len()).map(move |u| (c, u)));
+        let blocked = pairs.filter(|(c, u)| blocks(&lists[*u], c.plan.user)).map(|(c, u)| (c.number, u));
+        self.ledger.blocked = Some((Tag(self.ledger.sent.len() as u32), blocked.collect()));
     }
 
     /// Each query of a session that lives has one answer, if nothing went wrong; the last ones in any case.
@@ -247,4 +273,9 @@ impl World {
             self.ledger.fail(format!("query {query} of client {client} has no answer"));
         }
     }
+}
+
+/// Whether a block list, as it is stored, names a user.
+fn blocks(list: &[u8], user: usize) -> bool {
+    list.split(|b| *b == b'\n').any(|jid| jid == bare(user).as_bytes())
 }

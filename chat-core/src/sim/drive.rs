@@ -73,7 +73,8 @@ impl World {
             Event::Harm(harm) => self.on_harm(harm),
             Event::Fabric(between) => self.on_between(between),
             Event::Heal => self.on_heal(),
-            Event::Settle => self.on_settle(),
+            Event::Settle => self.settled = true,
+            Event::Quiet => self.on_quiet(),
             Event::End => {}
         }
     }

@@ -57,8 +57,10 @@ pub(super) enum Event {
     Fabric(Between),
     /// Everything heals.
     Heal,
-    /// All clients say how they are for the last time.
+    /// Nobody does anything more.
     Settle,
+    /// What everybody sees of the others must be true. All clients say how they are for the last time.
+    Quiet,
     /// Everything must be in order.
     End,
 }

@@ -67,6 +67,8 @@ pub(super) struct Sent {
     pub(super) client: usize,
     /// The session it was sent in.
     pub(super) session: u32,
+    /// The node, and its life, that it entered.
+    place: (usize, u32),
     pub(super) from: String,
     /// It is for a full JID.
     pub(super) full: bool,
@@ -102,12 +104,16 @@ pub struct Ledger {
     /// Who may see whose presence, ever: the first the second's.
     pub(super) allowed: std::collections::BTreeSet<(usize, usize)>,
     /// The newest message without delay that a client got from another.
-    pub(super) newest: BTreeMap<(usize, u32, usize, bool), Tag>,
+    pub(super) newest: BTreeMap<(usize, (usize, u32), usize, bool), Tag>,
+    /// The first client that asks for the same name of the same user, of each.
+    pub(super) twins: Vec<usize>,
     /// There are several nodes: what a client sends in a new session, at another node, may overtake what it sent in one that is
     /// over.
     pub(super) many: bool,
     /// The store may be too busy to delete a row at once: whoever logs in at another node meanwhile gets it again, with a delay.
     pub(super) rows_linger: bool,
+    /// Who is blocked by whom since this message: what these clients send to these users is not delivered.
+    pub(super) blocked: Option<(Tag, std::collections::BTreeSet<(usize, usize)>)>,
     /// Nothing goes wrong in this run: not even delayed messages may come twice or in another order.
     pub(super) faultless: bool,
     /// The first thing that is not as it must be.
@@ -120,18 +126,24 @@ impl Ledger {
         self.wrong.get_or_insert(what);
     }
 
+    /// Whether what is for one may come to the other: they may have the same full JID, one after the other.
+    fn are_one(&self, a: usize, b: usize) -> bool {
+        self.twins[a] == self.twins[b]
+    }
+
     /// A message is about to be sent.
     pub(super) fn send(
         &mut self,
-        from: (usize, u32, &str),
+        from: (usize, u32, &str, (usize, u32)),
         to: Option<usize>,
         full: bool,
         fate: Fate,
     ) -> Tag {
-        let (client, session, from) = from;
+        let (client, session, from, place) = from;
         self.sent.push(Sent {
             client,
             session,
+            place,
             from: from.to_owned(),
             full,
             to,
@@ -165,7 +177,7 @@ impl Ledger {
         let Some(sent) = self.get(tag) else { return };
         sent.bounced += 1;
         let (owner, times, fate) = (sent.client, sent.bounced, sent.fate);
-        if owner != client {
+        if !self.are_one(owner, client) {
             self.fail(format!("{tag} of client {owner} bounced to client {client}"));
         }
         if times > 1 {
@@ -186,7 +198,7 @@ impl Ledger {
         delayed: bool,
         firm: bool,
     ) -> Option<(Tag, usize)> {
-        let faultless = self.faultless && !self.rows_linger;
+        let (faultless, many) = (self.faultless && !self.rows_linger, self.many);
         let Some(sent) = self.get(tag) else {
             self.fail(format!("client {client} got {tag}, which nobody sent"));
             return None;
@@ -201,16 +213,19 @@ impl Ledger {
         } else if sent.receipts.iter().any(|r| r.client == client) && (!delayed || faultless && !firm) {
             wrong = Some(format!("{tag} came to client {client} twice, now with delay: {delayed}"));
         }
-        let (sender, session, fate, full) = (sent.client, sent.session, sent.fate, sent.full);
+        let (sender, place, fate, full) = (sent.client, sent.place, sent.fate, sent.full);
         sent.receipts.push(Receipt { client, firm, void: false });
         let index = sent.receipts.len() - 1;
+        if self.blocked.as_ref().is_some_and(|(since, who)| tag >= *since && who.contains(&(sender, user))) {
+            wrong = Some(format!("{tag} is from somebody whom user {user} blocks"));
+        }
         if let Some(wrong) = wrong {
             self.fail(wrong);
         }
         // What was kept may come after what was sent later to the full JID of a resource that was not available.
         if fate == Fate::Keep && (!delayed || faultless && !full) {
-            let session = if self.many { session } else { 0 };
-            let key = (sender, session, client, faultless && full);
+            let place = if many { place } else { (0, 0) };
+            let key = (sender, place, client, faultless && full);
             let newest = *self.newest.entry(key).and_modify(|n| *n = tag.max(*n)).or_insert(tag);
             if newest > tag {
                 self.fail(format!("client {client} got {tag} after {newest} from client {sender}"));
@@ -244,7 +259,7 @@ impl Ledger {
         let Some(q) = self.queries.get_mut(query) else { return };
         q.answers += 1;
         let (owner, answers) = (q.client, q.answers);
-        if owner != client {
+        if !self.are_one(owner, client) {
             self.fail(format!("the answer to query {query} of client {owner} came to client {client}"));
         }
         // Who never acknowledges a query may have answered it before the server gave it up for lost.

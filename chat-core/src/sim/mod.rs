@@ -8,24 +8,22 @@
 //! Not here: the nodes themselves (`node/`), tests that choose seeds (`tests/sim.rs`).
 //!
 //! A run has two phases. In the first, things go wrong and safety is checked all along. Then everything heals: all
-//! clients come back and behave, and what must become true becomes true within a bound of virtual time.
+//! clients come back and behave, and what must become true becomes true within a bound of virtual time. Before the last word of
+//! everybody there is a while in which nobody says anything: what each then sees of the others is what it was told along the way.
 //!
 //! In a cluster, one to six nodes share the store. A client is sent to any node that takes clients, after a loss to another one
-//! or back to where it was, as the seed has it. Nodes die, in the middle of anything, and begin another life; they are stopped
-//! and go on; their clocks are wrong and jump; they list some of each other; some wait on standby until too
-//! few are active; they step back, or send their sessions away before they stop; links are slow, cut into pieces, reset, flap, and
+//! or back to where it was, as the seed has it; two of one user may ask for the same name. Nodes die, in the middle of anything, and
+//! begin another life; they are stopped and go on; their clocks are wrong and jump; they list some of each other; some wait on standby
+//! until too few are active; they step back, or send their sessions away before they stop; links are slow, cut into pieces, reset, flap, and
 //! carry nothing in one direction or both, between two nodes or two halves.
 //!
 //! # What of a cluster is not checked yet
 //!
-//! - (6) Each subscriber's last presence is the truth: nobody tells of sessions that vanish with their node, or appear again.
-//! - (3) Order holds for each session of a sender, not across a new login at another node: there a session cannot be resumed.
-//! - (5) Two sessions of one full JID are told apart only in the end, when the older one has run out of time: the loser is not
-//!   closed before.
+//! - (3) Order holds for all that a sender says at one node in one life of that node, not across a new login at another: there a
+//!   session cannot be resumed.
 //! - (12) Spools of users who are there are empty in the end only if nothing went wrong with nodes and links: what one node
 //!   has stored and could tell nobody of is not looked for every 30 s.
-//! - Nobody blocks anybody, because other nodes do not hear of it at once. All
-//!   speak one version of the protocol.
+//! - All speak one version of the protocol.
 
 mod auth;
 mod check;

@@ -6,7 +6,7 @@ use super::events::{Event, Events};
 use super::fabric::Fabric;
 use super::ledger::Ledger;
 use super::network::Network;
-use super::plan::Plan;
+use super::plan::{ClientPlan, Plan};
 use super::server::Server;
 use super::store::Store;
 use super::trace::{Reader, Trace};
@@ -74,6 +74,8 @@ pub struct World {
     pub(super) trace: Trace,
     pub(super) healing: bool,
     pub(super) settled: bool,
+    /// When the run is over.
+    pub(super) end: Mono,
 }
 
 impl World {
@@ -113,7 +115,14 @@ impl World {
         let servers = plan.clocks().into_iter().map(server).collect();
         let many = plan.clocks().len() > 1;
         let rows_linger = many && plan.faults.overloaded > 0;
-        let ledger = Ledger { faultless: plan.is_faultless(), many, rows_linger, ..Ledger::default() };
+        let first = |c: &ClientPlan| {
+            let same = |other: &ClientPlan| other.user == c.user && other.resource == c.resource;
+            plan.clients
+                .iter()
+                .position(|other| std::ptr::eq(other, c) || c.resource.is_some() && same(other))
+        };
+        let twins = plan.clients.iter().filter_map(first).collect();
+        let ledger = Ledger { faultless: plan.is_faultless(), many, rows_linger, twins, ..Ledger::default() };
         World {
             seed,
             accounts: Accounts::new(plan.users),
@@ -129,6 +138,7 @@ impl World {
             trace: Trace::new(None),
             healing: false,
             settled: false,
+            end: Mono(u64::MAX),
             plan,
         }
     }
@@ -224,7 +234,9 @@ impl World {
         let heal = first + plan.storm;
         self.events.at(heal, Event::Heal);
         self.events.at(heal + Span::secs(75), Event::Settle);
-        self.events.at(heal + Span::secs(100), Event::End);
+        self.events.at(heal + Span::secs(95), Event::Quiet);
+        self.end = heal + Span::secs(120);
+        self.events.at(self.end, Event::End);
     }
 
     pub(super) fn any_server(&mut self) -> usize {

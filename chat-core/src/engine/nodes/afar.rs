@@ -9,7 +9,7 @@ use super::{Cluster, Turn};
 use crate::base::limits::{
     ENVELOPES_PER_NODE_BYTES_MAX, ENVELOPES_PER_USER_BYTES_MAX, ENVELOPES_PER_USER_MAX,
 };
-use crate::base::{NodeId, UserId};
+use crate::base::{Mono, NodeId, UserId};
 use crate::effect::{Envelope, FlightId, NodeMail, SettleTo};
 
 /// A message or an iq that was sent to other nodes: one for all of them.
@@ -50,6 +50,8 @@ pub(super) struct Waiting {
 /// A parcel of another node that waits.
 #[derive(Debug)]
 pub(super) struct Held {
+    /// Since when.
+    pub(super) since: Mono,
     /// Who waits for its result.
     pub(super) settle: Option<SettleTo>,
     /// The parcel, alone.

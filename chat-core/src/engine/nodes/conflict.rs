@@ -15,6 +15,10 @@ impl Engine {
         if applied.conflict.is_none_or(|conflict| conflict.loser != OWN) {
             return;
         }
+        #[cfg(feature = "sim")]
+        if self.cx.settings.has(crate::effect::Plant::WrongWinner) {
+            return;
+        }
         let Some(user) = self.users.get_mut(id) else { return };
         if let Some(index) = user.resources.iter().position(|r| r.name() == name) {
             self.displace(id, index);

@@ -1,9 +1,9 @@
 //! What comes from other nodes, for sessions of this one.
 
-use crate::base::{NodeId, UserId};
+use crate::base::{Mono, NodeId, UserId};
 use crate::effect::{NodeMail, NodeTold, Outcome, Parcel, Promise, Refused, SettleTo};
 use crate::engine::Engine;
-use crate::engine::deliver::{Copies, Meta, hand_out};
+use crate::engine::deliver::{Copies, Meta, hand_out, write_for_client};
 use crate::engine::nodes::Turn;
 use crate::engine::nodes::afar::Held;
 use crate::jid::JidRef;
@@ -58,7 +58,7 @@ impl Engine {
         }
         let mut mail = NodeMail::default();
         mail.put(&NodeTold::Parcel { node, parcel: *parcel });
-        cluster.users.entry(id).or_default().held.push_back(Held { settle, mail });
+        cluster.users.entry(id).or_default().held.push_back(Held { settle, mail, since: self.cx.now.mono });
         true
     }
 
@@ -66,16 +66,46 @@ impl Engine {
     pub(in crate::engine) fn take_held(&mut self, id: UserId) {
         while let Some(afar) = self.cluster.as_deref_mut().and_then(|cluster| cluster.users.get_mut(&id)) {
             let behind = self.users.get_mut(id).is_some_and(|user| reads_spool(user));
-            let Some(Held { settle, mail }) = afar.held.pop_front_if(|_| !behind) else { break };
+            let Some(Held { settle, mail, since }) = afar.held.pop_front_if(|_| !behind) else { break };
             for told in mail.iter() {
                 if let NodeTold::Parcel { parcel, .. } = told {
-                    self.take_parcel(id, &parcel, settle);
+                    self.take_late(id, parcel, settle, since);
                 }
             }
         }
         if self.cluster.as_deref_mut().is_some_and(|cluster| cluster.forget_idle(id)) {
             self.arm_user(id);
         }
+    }
+
+    /// A message that has waited. Its sender's node may have stored it meanwhile, and another node may have read that row to a
+    /// client.
+    fn take_late(&mut self, id: UserId, parcel: Parcel<'_>, settle: Option<SettleTo>, since: Mono) {
+        let Some(user) = self.users.get_mut(id) else { return self.cx.answer(settle, Outcome::Moved) };
+        let late = since + user.limits(&self.cx.settings).spool_after <= self.cx.now.mono;
+        let ns = StreamNs::client();
+        if !parcel.delayed
+            && late
+            && let Ok(view) = scan(parcel.stanza.as_bytes(), &ns, &ScanLimits::OWN)
+            && let Some(Ok(kind)) = Kind::read(view.name(), view.type_().as_deref())
+        {
+            let (from, to) = (JidRef::of_prepared(parcel.from), JidRef::of_prepared(parcel.to));
+            let meta = Meta {
+                id: parcel.id,
+                at: parcel.at,
+                settle,
+                delayed: true,
+                lang: None,
+                only: None,
+                turn: Turn::FIRST,
+            };
+            let mut bytes = self.cx.buffer();
+            write_for_client(&Stanza { view: &view, kind, from, to: Some(to) }, &meta, user, &mut bytes);
+            let stanza = str::from_utf8(&bytes).unwrap_or(parcel.stanza);
+            self.take_parcel(id, &Parcel { delayed: true, stanza, ..parcel }, settle);
+            return self.cx.keep_buffer(bytes);
+        }
+        self.take_parcel(id, &parcel, settle);
     }
 
     /// Gives a stanza to the sessions that it names. Whoever sent it hears when it is safe, or that nobody has it.

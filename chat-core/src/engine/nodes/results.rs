@@ -2,7 +2,7 @@
 
 use super::OWN;
 use super::afar::{Afar, Out, Sent};
-use crate::base::{NodeId, UserId};
+use crate::base::{MsgId, NodeId, UserId};
 use crate::effect::{Envelope, Fate, Outcome, SettleTo, Unacked};
 use crate::engine::Engine;
 use crate::engine::leave::Had;
@@ -49,9 +49,27 @@ impl Engine {
                 user.spool.add();
                 self.spool_begin(id);
             }
+            SpoolState::Absent if self.entrust(id, flight.id, flight.settle) => {}
             SpoolState::Absent => self.decide_again(id, &out.sent, flight.settle, outcome == Outcome::Lost),
         }
         self.arm_user(id);
+    }
+
+    /// A message may be about to be written to clients here that acknowledge nothing: then what becomes of it is decided by what
+    /// becomes of that. Says whether it is so.
+    fn entrust(&mut self, id: UserId, msg: MsgId, settle: Option<SettleTo>) -> bool {
+        let Some(user) = self.users.get_mut(id) else { return false };
+        let due = self.cx.now.mono + user.limits(&self.cx.settings).spool_after;
+        let mut entrusted = false;
+        for conn in user.resources.iter().filter_map(|r| r.conn) {
+            if self.cx.wires.entrust(conn, msg, settle) {
+                entrusted = true;
+                if matches!(settle, Some(SettleTo::Client { .. })) {
+                    user.promised.push_back(&mut self.user_pools.promised, (due, conn, msg));
+                }
+            }
+        }
+        entrusted
     }
 
     /// Nobody has a message any more that was sent. `tried`: somebody may have got it.

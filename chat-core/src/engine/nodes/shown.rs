@@ -284,6 +284,10 @@ impl Engine {
 
     /// Somebody said that a resource is gone that is not: those here are shown it once more, by its node.
     fn mend(&mut self, lost: &Lost) {
+        #[cfg(feature = "sim")]
+        if self.cx.settings.has(crate::effect::Plant::BelieveLoser) {
+            return;
+        }
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
         let (bare, full) = (lost.user.as_str(), lost.user.join(&lost.name));
         let Some(entry) = cluster.table.get(bare, &lost.name) else { return };

@@ -52,8 +52,10 @@ impl Engine {
             return false;
         }
         if self.stopping {
-            // Nobody would wait for the results.
-            cluster.seen.clear();
+            // Nobody would wait for the results. Those of presence nobody waits for anyway.
+            if !matches!(stanza.kind, Kind::Presence(_)) {
+                cluster.seen.clear();
+            }
             return false;
         }
         let order = meta.turn.order;

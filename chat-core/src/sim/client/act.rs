@@ -1,6 +1,6 @@
 //! What a client does of its own accord.
 
-use super::{Client, Hands, Stage, attr};
+use super::{Client, DIRECTED, Hands, Stage, attr};
 use crate::base::Span;
 use crate::sim::auth::bare;
 use crate::sim::ledger::{Fate, Tag};
@@ -62,7 +62,7 @@ impl Client {
         }
     }
 
-    fn say_message(&mut self, hands: &mut Hands<'_>) {
+    pub(in crate::sim) fn say_message(&mut self, hands: &mut Hands<'_>) {
         let to = hands.rng.below(hands.plan.users as u64) as usize;
         let (to_user, address) = match hands.rng.below(40) {
             0 => (None, "ghost@sim.example".to_owned()),
@@ -94,8 +94,12 @@ impl Client {
             40..60 => claim = bare(self.plan.user),
             _ => {}
         }
-        let tag =
-            hands.ledger.send((self.number, self.session, &self.jid), to_user, address.contains('/'), fate);
+        let tag = hands.ledger.send(
+            (self.number, self.session, &self.jid, self.place),
+            to_user,
+            address.contains('/'),
+            fate,
+        );
         let padding = "x".repeat(hands.rng.below(hands.plan.body_max) as usize);
         let mut out = format!("<message{type_} id='{tag}'").into_bytes();
         attr(&mut out, "to", &address);
@@ -115,7 +119,7 @@ impl Client {
         if fate == Fate::Forbidden || text.contains(" from='") {
             return;
         }
-        let tag = hands.ledger.send((self.number, self.session, &self.jid), to, full, fate);
+        let tag = hands.ledger.send((self.number, self.session, &self.jid, self.place), to, full, fate);
         let text = text.replace(&format!("id='{old}'"), &format!("id='{tag}'"));
         let text = text.replace(&format!("<body>{old} "), &format!("<body>{tag} "));
         self.send(text.as_bytes(), Some(tag), hands.now);
@@ -129,7 +133,7 @@ impl Client {
             self.view.clear();
         }
         self.statuses += 1;
-        let status = self.number as u32 * 100_000 + self.statuses;
+        let status = (self.number as u32 + 1) * 100_000 + self.statuses;
         self.status = Some(status);
         let text = format!(
             "<presence><status>{status}</status><priority>{}</priority></presence>",
@@ -150,7 +154,7 @@ impl Client {
         }
         hands.ledger.allowed.insert((*user, self.plan.user));
         let type_ = if hands.rng.below(3) == 0 { " type='unavailable'" } else { "" };
-        let text = format!("<presence to='{jid}'{type_}><status>1</status></presence>");
+        let text = format!("<presence to='{jid}'{type_}><status>{DIRECTED}</status></presence>");
         self.send(text.as_bytes(), None, hands.now);
     }
 

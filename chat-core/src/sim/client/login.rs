@@ -42,8 +42,12 @@ impl Client {
         if self.naughty && hands.rng.below(2) == 0 {
             // Nobody may act before logging in.
             let to = hands.rng.below(hands.plan.users as u64) as usize;
-            let tag =
-                hands.ledger.send((self.number, self.session, &self.jid), Some(to), false, Fate::Forbidden);
+            let tag = hands.ledger.send(
+                (self.number, self.session, &self.jid, self.place),
+                Some(to),
+                false,
+                Fate::Forbidden,
+            );
             let text = format!(
                 "<message from='{}' to='{}' type='chat' id='{tag}'><body>{tag}</body></message>",
                 self.jid,

@@ -43,6 +43,9 @@ pub(super) enum Stage {
     Closing,
 }
 
+/// The status of presence for somebody, rather than for all who may see it.
+pub(super) const DIRECTED: u32 = 1;
+
 /// Stream management, the client's half (XEP-0198).
 #[derive(Debug, Default)]
 pub(super) struct Managed {
@@ -81,6 +84,10 @@ pub(super) struct Client {
     pub(super) conn: Option<ConnId>,
     /// Where it was last.
     pub(super) server: Option<usize>,
+    /// The node and its life that has its session.
+    pub(super) place: (usize, u32),
+    /// Names that others took from it.
+    taken: u32,
     /// Connections made.
     pub(super) epoch: u64,
     pub(super) stage: Stage,
@@ -124,6 +131,8 @@ impl Client {
             plan,
             conn: None,
             server: None,
+            place: (0, 0),
+            taken: 0,
             epoch: 0,
             stage: Stage::Away,
             framer: Framer::default(),
@@ -267,6 +276,11 @@ impl Client {
                 && !conflict
             {
                 managed.id.clear();
+            }
+            if conflict && hands.plan.cluster.is_some() {
+                // Somebody else has its name, and keeps it.
+                self.taken += 1;
+                self.plan.resource = Some(format!("r{}n{}", self.number, self.taken));
             }
             if hands.plan.is_faultless() && !self.naughty && hands.healing {
                 hands.ledger.fail(format!("client {} got {}", self.number, show(element)));

@@ -1,6 +1,6 @@
 //! What a client does with what it gets in a session.
 
-use super::{Client, Hands, Stage, attr, show};
+use super::{Client, DIRECTED, Hands, Stage, attr, show};
 use crate::sim::auth::{bare, user_of};
 use crate::sim::ledger::Tag;
 use crate::sim::plan::Acks;
@@ -103,8 +103,10 @@ impl Client {
             let text = format!("client {} may not see {}", self.number, show(element));
             hands.ledger.fail(text);
         }
-        if type_.is_none() {
-            let status = element.child("status", ns::CLIENT).and_then(|s| s.text().parse().ok());
+        let status = element.child("status", ns::CLIENT).and_then(|s| s.text().parse().ok());
+        if status == Some(DIRECTED) {
+            // Said to this user alone, it says nothing of what others see.
+        } else if type_.is_none() {
             self.view.insert(from.to_owned(), status.unwrap_or_default());
         } else if from == self.jid {
             // Who is unavailable is not told who comes and goes.

@@ -20,6 +20,7 @@ impl World {
             return self.events.at(now + Span::millis(700), Event::Connect(client));
         };
         self.clients[client].server = Some(server);
+        self.clients[client].place = (server, self.servers[server].life);
         let conn = self.network.open(client, server);
         self.trace.say(now, || format!("client {client} connects to {DOMAIN} at {server} as {conn:?}"));
         self.with_client(client, |c, hands| c.on_connected(conn, hands));
@@ -109,6 +110,10 @@ impl World {
     pub(super) fn on_look(&mut self, client: usize) {
         let now = self.now.mono;
         self.events.at(now + Span::secs(3), Event::Look(client));
+        if now + Span::secs(3) > self.end {
+            // What it would ask could not be answered in time.
+            return;
+        }
         let gone = self.with_client(client, |c, hands| c.look(hands));
         if gone {
             if let Some(conn) = self.clients[client].conn {

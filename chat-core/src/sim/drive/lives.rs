@@ -156,9 +156,10 @@ impl World {
         }
     }
 
-    /// Nothing changes any more; everybody says how they are.
-    pub(super) fn on_settle(&mut self) {
-        self.settled = true;
+    /// Nothing has changed for a while. Everybody says how they are, and something to somebody.
+    pub(super) fn on_quiet(&mut self) {
+        self.check_presence();
+        self.note_blocked();
         for client in 0..self.clients.len() {
             if !self.clients[client].is_active() {
                 let stage = self.clients[client].stage;
@@ -166,6 +167,7 @@ impl World {
             }
             self.with_client(client, |c, hands| {
                 c.say_presence(hands);
+                (0..3).for_each(|_| c.say_message(hands));
                 c.ask_server(hands);
                 c.request();
             });

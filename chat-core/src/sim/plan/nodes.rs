@@ -1,6 +1,6 @@
 //! The nodes of a cluster, and what goes wrong with them and between them.
 
-use super::{Draw, Plan};
+use super::{ClientPlan, Draw, Plan};
 use crate::base::limits::LinkLimits;
 use crate::base::{Rng, Span};
 use crate::cluster::NodeName;
@@ -189,6 +189,18 @@ impl Draw<'_> {
     }
 }
 
+impl Draw<'_> {
+    /// Some ask for the name that another client of the same user has.
+    fn twins(&mut self, clients: &mut [ClientPlan]) {
+        for i in 1..clients.len() {
+            let (before, rest) = clients.split_at_mut(i);
+            if let Some(other) = before.iter().find(|c| c.user == rest[0].user).filter(|_| self.one_in(2)) {
+                rest[0].resource.clone_from(&other.resource);
+            }
+        }
+    }
+}
+
 impl Plan {
     /// The run of a cluster that this generator means.
     pub fn draw_cluster(rng: &mut Rng) -> Plan {
@@ -198,8 +210,9 @@ impl Plan {
         let nodes = if d.one_in(20) { 1 } else { d.between(2, most) };
         let calm = plan.faultless;
         plan.workers = d.between(1, 2) as u16;
-        // Who has blocked whom is not yet known to other nodes at once.
-        plan.blocks = false;
+        if !calm && d.one_in(3) {
+            d.twins(&mut plan.clients);
+        }
         let skewed = !calm && d.one_in(3);
         let clock = |d: &mut Draw<'_>| if skewed { d.0.below(20_000) as i64 - 10_000 } else { 0 };
         let standby = d.standby(nodes);

@@ -212,3 +212,24 @@ fn a_message_is_decided_three_times_at_most() {
     assert_eq!((w.safe(a), w.spool("juliet"), w.parcels), (1, vec!["1".to_owned()], 3));
     at_rest(&w);
 }
+
+/// Found by the simulator: it came once more, as if it were new.
+#[test]
+fn what_a_client_without_stream_management_is_about_to_get_is_not_decided_again() {
+    let mut w = World::new(&[1, 1]);
+    let (a, b) = (w.login(0, "romeo/a", true), w.login(0, "juliet/b", false));
+    let c = w.login(1, "juliet/c", true);
+    w.got(b);
+    w.clients[b].stalled = true;
+    w.held.push((0, 1));
+    w.send(a, &chat("juliet@h", "1"));
+    w.send(c, "</stream:stream>");
+    w.held.clear();
+    w.settle();
+    assert_eq!(w.safe(a), 0);
+    w.clients[b].stalled = false;
+    w.send(a, &chat("juliet@h", "2"));
+    assert_eq!((w.bodies(b), w.safe(a)), (vec!["1".to_owned(), "2".into()], 2));
+    assert_eq!(w.spool("juliet").len(), 0);
+    at_rest(&w);
+}

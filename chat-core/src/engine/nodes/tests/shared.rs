@@ -350,6 +350,20 @@ fn a_block_holds_for_all_clients_wherever_they_are() {
     assert_eq!((w.bodies(a), w.bodies(b)), (vec!["2".to_owned()], vec!["2".to_owned()]));
 }
 
+/// Found by the simulator.
+#[test]
+fn a_node_that_stops_says_that_its_sessions_are_gone() {
+    let mut w = World::new(&[2, 1]);
+    let (a, r) = (w.login(0, "juliet/a", true), w.login(1, "romeo/r", true));
+    befriend(&mut w, (a, "juliet"), (r, "romeo"));
+    let j = w.login(1, "juliet/j", true);
+    w.got(r);
+    w.got(j);
+    w.shut_down(0);
+    assert_eq!(presence(&mut w, r), ["-juliet@h/a"]);
+    assert_eq!(presence(&mut w, j), ["-juliet@h/a"]);
+}
+
 /// A node dies. Whoever comes back in time was never gone.
 #[test]
 fn those_who_saw_the_sessions_of_a_dead_node_learn_that_they_are_gone() {
