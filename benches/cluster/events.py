@@ -19,6 +19,13 @@ COLUMNS = {
     "after_s": "s after it was over", "sent": "messages", "lost": "lost", "doubled": "doubled", "swapped": "swapped",
     "unacked": "never acked", "strange": "strange", "repeated": "again with delay", "refused": "refused", "again": "said again",
 }
+# What stands above the tables.
+RESULTS = [
+    "# What happens to clusters",
+    "",
+    "Written by `benches/cluster/events --results benches/EVENTS.md`; [README.md](README.md#what-clusters-make-of-it) says what the columns mean.",
+    "",
+]
 BAD = ("lost", "doubled", "swapped", "unacked", "strange")
 
 
@@ -151,9 +158,9 @@ SHORT = ["kill", "stop", "pair", "database", "restart", "move"]
 
 
 def detect(world, rounds):
-    """How long until all others know that a node is gone, in seconds."""
-    table = {}
-    for what, number in (("killed", signal.SIGKILL), ("stopped", signal.SIGSTOP)):
+    """How long until all others know that a node is gone, as lines of a table."""
+    lines = ["| a node is | seconds until all others know: median | worst |", "|---|---|---|"]
+    for what, number in (("killed", signal.SIGKILL), ("stopped (SIGSTOP)", signal.SIGSTOP)):
         took = []
         for _ in range(rounds):
             node, begun = world.some(), time.time()
@@ -168,9 +175,9 @@ def detect(world, rounds):
             world.wait_until_whole()
             # What has just come up is to be as settled as any other.
             time.sleep(2)
-        table[what] = took
-        print(f"{what}: median {statistics.median(took):.2f} s, worst {max(took):.2f} s of {rounds}", flush=True)
-    return table
+        lines.append(f"| {what} | {statistics.median(took):.2f} | {max(took):.2f} |")
+        print(f"{lines[-1]}  {sorted(round(t, 2) for t in took)}", file=sys.stderr, flush=True)
+    return [*lines, ""]
 
 
 def wait_for_down(other, node, since):
@@ -232,15 +239,19 @@ def arguments():
     parser.add_argument("--only", nargs="*", choices=list(EVENTS), help="these events, in this order")
     parser.add_argument("--short", action="store_true", help="the events that do not take long, and shorter")
     parser.add_argument("--roams", action="store_true", help="clients come back anywhere, not first where they were")
-    parser.add_argument("--detect", type=int, default=0, metavar="ROUNDS", help="measure only how soon nodes are known to be gone")
+    parser.add_argument("--detect", type=int, metavar="ROUNDS", help="rounds of measuring how soon nodes are known to be gone")
     parser.add_argument("--patience", type=float, default=120, help="seconds until what has not arrived is lost")
     parser.add_argument("--seed", type=int, default=1, help="which nodes are hit")
     parser.add_argument("--log", default="info", help="what the nodes log")
-    parser.add_argument("--rows", type=pathlib.Path, help="a file for the rows, as JSON")
+    parser.add_argument("--results", type=pathlib.Path, help="a file for the tables")
     parser.add_argument("--work", type=pathlib.Path, default=target / "events", help="where the nodes keep their data and logs")
     parser.add_argument("--binaries", type=pathlib.Path, default=target / "release", help="where chat and chat-load are")
     options = parser.parse_args()
     options.binaries, options.work = options.binaries.resolve(), options.work.resolve()
+    if options.only is None:
+        options.only = SHORT if options.short else list(EVENTS)
+        if options.detect is None:
+            options.detect = 0 if options.short else 20
     return options
 
 
@@ -250,21 +261,24 @@ def main():
     options = arguments()
     shutil.rmtree(options.work, ignore_errors=True)
     options.work.mkdir(parents=True)
-    rows = []
+    rows, lines = [], [
+        f"{options.nodes} nodes with {options.workers} worker each, {options.clients:,} clients that send {options.rate} messages a second each.",
+        "",
+    ]
     with Course(options, options.work) as world:
         if options.detect:
-            detect(world, options.detect)
-            return
-        for key in options.only or (SHORT if options.short else EVENTS):
-            rows.append(world.event(key))
-            if options.rows:
-                options.rows.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            lines += detect(world, options.detect)
             world.calm()
-    print("| " + " | ".join(COLUMNS.values()) + " |")
-    print("|---" * len(COLUMNS) + "|")
+        for key in options.only:
+            rows.append(world.event(key))
+            world.calm()
+    lines += ["| " + " | ".join(COLUMNS.values()) + " |", "|---" * len(COLUMNS) + "|"]
     for row in rows:
         cells = [f"{row[key]:.1f}" if isinstance(row[key], float) else str(row[key]) for key in COLUMNS]
-        print("| " + " | ".join(cells) + " |")
+        lines.append("| " + " | ".join(cells) + " |")
+    print("\n".join(lines))
+    if options.results:
+        options.results.write_text("\n".join([*RESULTS, *lines, ""]))
     bad = [row["event"] for row in rows if any(row[key] for key in BAD)]
     if bad:
         sys.exit("not as it should be: " + "; ".join(bad) + f" (logs in {options.work})")

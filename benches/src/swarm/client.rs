@@ -220,7 +220,12 @@ impl Client {
 
     fn write(&self, common: &Common, tag: Option<Tag>, out: &mut Vec<u8>) {
         let Some(tag) = tag else { return out.extend_from_slice(b"<presence/>") };
-        let to = common.plan.bare(User(common.first + common.partner(tag.from, tag.partner)));
+        let mut to = common.plan.bare(User(common.first + common.partner(tag.from, tag.partner)));
+        // One partner at his address, the next at his device.
+        if tag.partner % 2 == 1 {
+            to.push('/');
+            to.push_str(&common.plan.resource);
+        }
         let text = tag.text(common.plan.run);
         let message = format!("<message type='chat' to='{to}' id='{text}'><body>{text}</body></message>");
         out.extend_from_slice(message.as_bytes());

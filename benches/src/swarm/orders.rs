@@ -14,7 +14,8 @@ pub enum Order {
     End(Duration),
     /// `drop COUNT`: so many clients lose their connections, and come back at another node if they can.
     Drop(usize),
-    /// `spread`: whoever is not where he was at first logs out, and in again there. The answer comes when all are online.
+    /// `spread`: all are spread over the nodes that take clients; whoever is not where he belongs logs out, and in again there. The answer
+    /// comes when all are online.
     Spread,
     /// `state`: how many are online where.
     State,

@@ -189,11 +189,12 @@ impl<'a> Swarm<'a> {
         }
     }
 
-    /// Sends everybody home.
+    /// Spreads everybody over the nodes that take clients.
     fn spread(&mut self, now: u64) {
         self.spreads = true;
+        let open: Vec<_> = (0..self.options.nodes.len()).filter(|n| self.balancer.is_open(*n)).collect();
         for n in 0..self.clients.len() {
-            let home = n % self.options.nodes.len();
+            let Some(home) = open.get(n % open.len().max(1)).copied() else { continue };
             let client = &mut self.clients[n];
             if client.node == home && client.is_online() {
                 continue;
