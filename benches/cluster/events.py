@@ -11,12 +11,13 @@ import sys
 import time
 
 from netns import both
+from storm import Storm
 from world import DATABASE, World
 
 # The columns of the table.
 COLUMNS = {
     "event": "event", "affected": "sessions affected", "resumed": "resumed", "anew": "logged in anew", "whole_s": "s until whole",
-    "after_s": "s after it was over", "sent": "messages", "lost": "lost", "doubled": "doubled", "swapped": "swapped",
+    "after_s": "s after it was over", "sent": "messages", "lost": "lost", "late": "late", "doubled": "doubled", "swapped": "swapped",
     "unacked": "never acked", "strange": "strange", "repeated": "again with delay", "refused": "refused", "again": "said again",
 }
 # What stands above the tables.
@@ -26,7 +27,7 @@ RESULTS = [
     "Written by `benches/cluster/events --results benches/EVENTS.md`; [README.md](README.md#what-clusters-make-of-it) says what the columns mean.",
     "",
 ]
-BAD = ("lost", "doubled", "swapped", "unacked", "strange")
+BAD = ("lost", "late", "doubled", "swapped", "unacked", "strange")
 
 
 def killed(world, hold):
@@ -122,6 +123,34 @@ def moved(world, _hold):
     world.over()
 
 
+def churned(world, hold):
+    churn(world, hold)
+    world.over()
+
+
+def killed_in_churn(world, hold):
+    churn(world, hold / 2)
+    node = world.some()
+    node.kill()
+    churn(world, hold)
+    node.start()
+    churn(world, hold / 2)
+    world.over()
+
+
+def churn(world, seconds):
+    """A fifth of the clients come and go every second."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        world.swarm.ask(f"churn {world.options.clients // 50 + 1}")
+        time.sleep(0.1)
+
+
+def stormed(world, hold):
+    Storm(world).rage(hold)
+    world.over()
+
+
 def shrunk(world, hold):
     for node in world.nodes[:1:-1]:
         node.stop()
@@ -145,12 +174,15 @@ EVENTS = {
     "database": ("the database is down", database_down, 10, 10),
     "restart": ("a node is replaced", restarted, 0, 0),
     "move": ("a quarter of the clients come back at other nodes", moved, 0, 0),
+    "churn": ("clients come and go everywhere", churned, 10, 20),
+    "churn-kill": ("clients come and go, and a node is killed -9", killed_in_churn, 10, 10),
     "split": ("two halves, the database with both", split, 10, 30),
     "split-database": ("two halves, the database with one", split_without_database, 10, 30),
     "one-way": ("two halves, one direction is cut", split_one_way, 10, 30),
     "flap": ("links flap", flapping, 10, 30),
     "drain-kill": ("kill -9 of a node that drains", killed_in_drain, 2, 5),
     "rolling": ("all nodes are replaced, one by one", rolling, 0, 0),
+    "storm": ("all of this at once", stormed, 20, 60),
     "shrink": ("all but two nodes leave", shrunk, 5, 10),
     "grow": ("they come back, under load", grown, 5, 10),
 }
@@ -198,7 +230,8 @@ class Course(World):
         self.dice = random.Random(options.seed)
 
     def some(self, count=None):
-        chosen = self.dice.sample(self.nodes, count or 1)
+        """Nodes that take clients from the beginning."""
+        chosen = self.dice.sample(self.nodes[: len(self.nodes) - self.options.standby], count or 1)
         return chosen if count else chosen[0]
 
     def halves(self):
@@ -233,6 +266,7 @@ def arguments():
     target = here.parent.parent / "target"
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=6, help="nodes of the cluster")
+    parser.add_argument("--standby", type=int, help="so many of them wait until they are needed; unless said, what is more than four")
     parser.add_argument("--clients", type=int, default=2000, help="clients, spread over them")
     parser.add_argument("--rate", type=float, default=0.5, help="messages a second of each client")
     parser.add_argument("--workers", type=int, default=1, help="workers of each node")
@@ -248,6 +282,8 @@ def arguments():
     parser.add_argument("--binaries", type=pathlib.Path, default=target / "release", help="where chat and chat-load are")
     options = parser.parse_args()
     options.binaries, options.work = options.binaries.resolve(), options.work.resolve()
+    if options.standby is None:
+        options.standby = max(options.nodes - 4, 0)
     if options.only is None:
         options.only = SHORT if options.short else list(EVENTS)
         if options.detect is None:
@@ -262,7 +298,8 @@ def main():
     shutil.rmtree(options.work, ignore_errors=True)
     options.work.mkdir(parents=True)
     rows, lines = [], [
-        f"{options.nodes} nodes with {options.workers} worker each, {options.clients:,} clients that send {options.rate} messages a second each.",
+        f"{options.nodes} nodes ({options.standby} on standby) with {options.workers} worker each, {options.clients:,} clients that "
+        f"send {options.rate} messages a second each.",
         "",
     ]
     with Course(options, options.work) as world:

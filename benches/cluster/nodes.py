@@ -40,7 +40,8 @@ class Postgres:
         return self
 
     def __exit__(self, *_):
-        self.stop()
+        if (self.folder / "data" / "postmaster.pid").exists():
+            self.stop()
 
     def prepare(self):
         """What is to be changed before it runs."""
@@ -84,7 +85,7 @@ class Node:
         settings = [part for key, value in self.settings.items() for part in ("--set", f"{key}={value}")]
         return [str(self.program), *arguments, *settings]
 
-    def __enter__(self):
+    def launch(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / "log", "a") as log:
             self.born = log.tell()
@@ -92,6 +93,9 @@ class Node:
             self.process = subprocess.Popen(
                 self.command("serve"), cwd=self.folder, env=environment, stdout=log, stderr=log
             )
+
+    def __enter__(self):
+        self.launch()
         self.wait(lambda line: line.get("message") == "ready")
         for line in self.lines():
             if line.get("message") == "listening":

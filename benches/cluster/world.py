@@ -152,7 +152,8 @@ class World:
             self.nodes = []
             listed = ",".join(f"n{n}@{self.network.address(CLIENTS + n)}:4369" for n in range(1, count + 1))
             for n in range(1, count + 1):
-                node = Machine(self, n, self.settings(listed))
+                role = "active" if n <= count - self.options.standby else "standby"
+                node = Machine(self, n, {**self.settings(listed), "cluster.role": role})
                 stack.callback(node.end)
                 self.nodes.append(node)
             self.import_accounts()
@@ -177,6 +178,7 @@ class World:
             "listen.admin": "127.0.0.1:8000", "listen.cluster": "0.0.0.0:4369", "log.format": "json",
             "log.level": self.options.log, "c2s.allow_plaintext": "true", "net.workers": str(self.options.workers),
             "store.url": self.database.url, "cluster.secret": SECRET, "cluster.nodes": listed,
+            "cluster.active_wanted": str(self.options.nodes - self.options.standby),
             # The balancer asks twice in this time.
             "drain.grace": "3s",
         }

@@ -173,6 +173,12 @@ impl Books {
         })
     }
 
+    /// How much was sent before this moment and is not where it belongs.
+    pub(super) fn open(&self, before: u64) -> u64 {
+        let waits = |record: &&Record| record.sent < before && !record.is_over();
+        self.pairs.iter().map(|pair| pair.records[pair.front..].iter().filter(waits).count() as u64).sum()
+    }
+
     /// Gives up on all that was sent before this moment and is not where it belongs; how much that is. Nothing is counted twice.
     pub(super) fn give_up(&mut self, before: u64) -> Open {
         let mut open = Open::default();

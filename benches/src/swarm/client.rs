@@ -279,7 +279,8 @@ impl Client {
         Turn::On
     }
 
-    fn on_message(&self, now: u64, common: &mut Common, message: &Stanza<'_>) {
+    /// Takes a message.
+    pub(super) fn on_message(&self, now: u64, common: &mut Common, message: &Stanza<'_>) {
         let run = common.plan.run;
         let id = message.attribute("id").and_then(|id| Tag::read(run, id));
         if message.is_error() {

@@ -33,6 +33,8 @@ pub struct Row {
     pub doubled: u64,
     /// Came not marked as delayed after one that was sent later in the same session.
     pub swapped: u64,
+    /// Arrived, or were acknowledged, only when everybody had logged in anew.
+    pub late: u64,
     /// Never acknowledged, although the session lives.
     pub unacked: u64,
     /// What nobody sent, acknowledgements that cannot be true, and what arrived after it had been given up.
@@ -51,7 +53,8 @@ impl Row {
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        (self.lost, self.doubled, self.swapped, self.unacked, self.strange) == (0, 0, 0, 0, 0)
+        [self.lost, self.late, self.doubled, self.swapped, self.unacked, self.strange].iter().sum::<u64>()
+            == 0
     }
 }
 
@@ -67,6 +70,8 @@ pub(super) struct Event {
     pub(super) anew: u64,
     pub(super) attempts: u64,
     pub(super) conflicts: u64,
+    /// What was missing when patience was at its end.
+    pub(super) late: u64,
     /// When something was missing last.
     broken: u64,
     /// Since when it is to end, and when at the latest.
@@ -85,6 +90,7 @@ impl Event {
             anew: 0,
             attempts: 0,
             conflicts: 0,
+            late: 0,
             broken: now,
             ending: None,
         }
@@ -119,6 +125,7 @@ impl Event {
             after_s: seconds(self.healed.unwrap_or(self.begun)),
             sent: now.sent - before.sent,
             lost: open.lost,
+            late: self.late.saturating_sub(open.lost + open.unacked),
             doubled: now.doubled - before.doubled,
             swapped: now.swapped - before.swapped,
             unacked: open.unacked,

@@ -14,6 +14,8 @@ pub enum Order {
     End(Duration),
     /// `drop COUNT`: so many clients lose their connections, and come back at another node if they can.
     Drop(usize),
+    /// `churn COUNT`: so many clients log out, and in again at any node a few seconds later.
+    Churn(usize),
     /// `spread`: all are spread over the nodes that take clients; whoever is not where he belongs logs out, and in again there. The answer
     /// comes when all are online.
     Spread,
@@ -34,6 +36,7 @@ impl std::str::FromStr for Order {
             "healed" => Order::Healed,
             "end" => Order::End(Duration::from_secs_f64(rest.parse().map_err(|_| bad())?)),
             "drop" => Order::Drop(rest.parse().map_err(|_| bad())?),
+            "churn" => Order::Churn(rest.parse().map_err(|_| bad())?),
             "spread" => Order::Spread,
             "state" => Order::State,
             "quit" => Order::Quit,

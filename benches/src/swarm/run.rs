@@ -24,6 +24,8 @@ const LOOK: u64 = SECOND / 10;
 const SOON: u64 = 2 * SECOND;
 /// How long after the end what was doubled may still arrive.
 const QUIET: u64 = 3 * SECOND / 2;
+/// How long what is late may take when everybody has logged in anew; never longer than it had before.
+const LATE: u64 = 20 * SECOND;
 /// How long a server may be silent before a client gives its connection up: at first, until the login is over, and when it was
 /// asked for an acknowledgement.
 const SILENT: [u64; 3] = [4 * SECOND, 20 * SECOND, 8 * SECOND];
@@ -165,6 +167,7 @@ impl<'a> Swarm<'a> {
                 }
             }
             Order::Drop(count) => self.drop_some(now, count),
+            Order::Churn(count) => self.churn(now, count),
             Order::Spread => return self.spread(now),
             Order::State => return answer(self.state()),
             Order::Quit => return,
@@ -192,22 +195,42 @@ impl<'a> Swarm<'a> {
     /// Spreads everybody over the nodes that take clients.
     fn spread(&mut self, now: u64) {
         self.spreads = true;
-        let open: Vec<_> = (0..self.options.nodes.len()).filter(|n| self.balancer.is_open(*n)).collect();
+        let open = self.open();
         for n in 0..self.clients.len() {
             let Some(home) = open.get(n % open.len().max(1)).copied() else { continue };
-            let client = &mut self.clients[n];
-            if client.node == home && client.is_online() {
-                continue;
+            if self.clients[n].node != home || !self.clients[n].is_online() {
+                self.leave(now, n, home, 2 * SECOND);
             }
-            client.home = Some(home);
-            if let (true, Some(conn)) = (client.is_online(), client.conn) {
-                // A goodbye: this session is over. Nobody waits for the answer.
-                let _ = self.hub.send(conn, b"<presence type='unavailable'/></stream:stream>");
-                client.was_there = false;
-                self.close(n);
-                let until = now + self.random(2 * SECOND);
-                self.clients[n].stage = Stage::Away { until };
+        }
+    }
+
+    /// So many log out, and in again at any node.
+    fn churn(&mut self, now: u64, count: usize) {
+        let open = self.open();
+        for _ in 0..count {
+            let n = self.random(self.clients.len() as u64) as usize;
+            let home = self.random(open.len() as u64) as usize;
+            if let (Some(home), true) = (open.get(home), self.clients[n].is_online()) {
+                self.leave(now, n, *home, 4 * SECOND);
             }
+        }
+    }
+
+    fn open(&self) -> Vec<usize> {
+        (0..self.options.nodes.len()).filter(|n| self.balancer.is_open(*n)).collect()
+    }
+
+    /// A client is to be at another node within this time; if it is online, it says goodbye.
+    fn leave(&mut self, now: u64, n: usize, home: usize, within: u64) {
+        let client = &mut self.clients[n];
+        client.home = Some(home);
+        if let (true, Some(conn)) = (client.is_online(), client.conn) {
+            // This session is over. Nobody waits for the answer.
+            let _ = self.hub.send(conn, b"<presence type='unavailable'/></stream:stream>");
+            client.was_there = false;
+            self.close(n);
+            let until = now + self.random(within);
+            self.clients[n].stage = Stage::Away { until };
         }
     }
 
@@ -366,10 +389,17 @@ impl<'a> Swarm<'a> {
         if !done && now < most {
             return;
         }
+        if !done && event.late == 0 {
+            // Whoever logs in anew gets all that waits: what is stuck is not lost.
+            event.late = books.open(since);
+            event.ending = Some((since, now + LATE.min(most - since)));
+            let all = self.clients.len();
+            return (0..all).for_each(|n| self.leave(now, n, self.clients[n].node, SECOND));
+        }
         let open = if done { Open::default() } else { books.give_up(since) };
         let row = event.row(books.counts, open);
-        let missing: Vec<_> =
-            books.missing().take(5).map(|(tag, at)| format!("{tag:?} at {:.3}", at as f64 / 1e9)).collect();
+        let missing = books.missing().take(5);
+        let missing: Vec<_> = missing.map(|(tag, at)| format!("{tag:?} at {:.3}", at as f64 / 1e9)).collect();
         let mut row = serde_json::to_value(row).unwrap_or_default();
         row["missing"] = json!(missing);
         row["ended_s"] = json!(now as f64 / 1e9);
@@ -388,6 +418,13 @@ impl Client {
         out: &mut Vec<u8>,
         event: &mut Option<Event>,
     ) -> Turn {
+        // A message for the full address may come before stream management has begun: then nobody counts it.
+        if let (Stage::Arriving { .. }, Token::Stanza(stanza)) = (&self.stage, token)
+            && stanza.name == b"message"
+        {
+            self.on_message(now, common, stanza);
+            return Turn::On;
+        }
         let Stage::Arriving { login, heard, .. } = &mut self.stage else {
             return match token {
                 Token::Stanza(stanza) => self.on_stanza(now, common, stanza, out),
