@@ -12,8 +12,9 @@ use chat_core::cluster::handshake::{
 };
 use chat_core::cluster::link::{Link, LinkConn, LinkInput, LinkOutput};
 use chat_core::cluster::wire::{
-    Control, Envelope, EnvelopeResult, Hello, Kind, Leaving, Poke, Proof, Refusal, Seen, UserChanged,
-    Versions, WireFault, read_frame, write_frame,
+    Control, Envelope, EnvelopeResult, Hello, Kind, Leaving, Poke, Proof, Refusal, Seen, SessionAnswer,
+    SessionAsk, SessionOffer, SessionPart, SessionRefuse, SessionWord, UserChanged, Versions, WireFault,
+    read_frame, read_session, write_frame, write_session,
 };
 use chat_core::cluster::{BootId, Identity, Incarnation, NodeName};
 
@@ -68,11 +69,30 @@ fn body(kind: Kind, body: &[u8]) -> Result<(), WireFault> {
         Kind::EnvelopeResult => EnvelopeResult::read(body)?.write(&mut out),
         Kind::Poke => Poke::read(body)?.write(&mut out),
         Kind::UserChanged => UserChanged::read(body)?.write(&mut out),
+        Kind::SessionAsk => SessionAsk::read(body)?.write(&mut out),
+        Kind::SessionState => {
+            let part = SessionPart::read(body)?;
+            part.write(&mut out);
+            session(part.bytes);
+        }
+        Kind::SessionRefuse => SessionRefuse::read(body)?.write(&mut out),
+        Kind::SessionInstalled | Kind::SessionRelease => SessionWord::read(body)?.write(&mut out),
+        Kind::SessionOffer => SessionOffer::read(body)?.write(&mut out),
+        Kind::SessionAnswer => SessionAnswer::read(body)?.write(&mut out),
         Kind::Leaving => Leaving::read(body)?.write(&mut out),
         _ => return Ok(()),
     }
     assert_eq!(out, body, "{kind:?} is written as it reads");
     Ok(())
+}
+
+/// A session that moves, if these bytes are one: what reads is written alike.
+fn session(bytes: &[u8]) {
+    if let Ok(state) = read_session(bytes) {
+        let mut out = Vec::new();
+        write_session(&state, &mut out);
+        assert_eq!(out, bytes, "a session is written as it reads");
+    }
 }
 
 /// A greeting with somebody who does not know the secret.

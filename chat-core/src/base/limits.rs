@@ -58,6 +58,14 @@ pub const REGISTRY_RESETS_MAX: usize = 16;
 /// carries. What a broken node tells beyond is not taken in.
 pub const REGISTRY_NODE_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
+/// Bytes of a session that moves to another node, as it is written: the longest queue it may have, and a quarter more
+/// (`unacked_bytes_max`), several times over if an operator allows more.
+pub const SESSION_STATE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of one part of it: small enough that messages are not held up behind it.
+pub const SESSION_PART_BYTES: usize = 64 * 1024;
+/// Bytes of the id that a client presents to resume a session. Ours have 22.
+pub const SESSION_ID_BYTES_MAX: usize = 64;
+
 // What one worker has outstanding to other nodes; beyond it the sender is told `resource-constraint` with `wait`.
 
 /// Messages and iqs for one user that other nodes have not answered for: as many as one of its clients may leave

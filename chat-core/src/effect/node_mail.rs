@@ -1,6 +1,8 @@
 //! What a worker and the agent of its node hand each other about other nodes.
 
-use super::{Change, Outcome, Parcel, Record, SmHash, Targets};
+use std::sync::Arc;
+
+use super::{Change, NotGiven, Outcome, Parcel, Record, SessionState, SmHash, SmId, Targets};
 use crate::base::{Hlc, MsgId, NodeId, Utc, WorkerId};
 
 /// What a worker has to tell other nodes, or other nodes have to tell it, in order. One batch holds all of a turn, its text
@@ -13,6 +15,8 @@ struct Content {
     letters: Vec<Letter>,
     /// Of each letter its names.
     text: String,
+    /// Of each letter with a state the state.
+    states: Vec<Arc<SessionState>>,
 }
 
 /// A letter without its text.
@@ -27,6 +31,13 @@ enum Letter {
     Poke { node: NodeId, user: u16 },
     Whole { node: NodeId },
     UserChanged { node: NodeId, user: u16, roster: u64, blocked: u64 },
+    Ask { node: NodeId, ask: u64, h: u32, user: u16, id: u16 },
+    State { node: NodeId, ask: u64 },
+    Refuse { node: NodeId, ask: u64, why: NotGiven },
+    Installed { node: NodeId, ask: u64, user: u16 },
+    Release { node: NodeId, ask: u64, user: u16 },
+    Offer { node: NodeId, offer: u64, sm: SmHash, user: u16 },
+    Answer { node: NodeId, offer: u64, ask: Option<u64> },
 }
 
 /// What a parcel says besides its text.
@@ -116,6 +127,76 @@ pub enum NodeTold<'a> {
         /// The version of the block list.
         blocked: u64,
     },
+    /// A client is here that wants to go on with a session that is there; to the home of the user.
+    Ask {
+        /// To which node, or from which.
+        node: NodeId,
+        /// What the taker calls it, never used twice in one life of its node. Its remainder by the number of that node's
+        /// workers is the worker that waits.
+        ask: u64,
+        /// A prepared bare JID.
+        user: &'a str,
+        /// What the client presents.
+        id: SmId<'a>,
+        /// How many stanzas it has got.
+        h: u32,
+    },
+    /// The session that was asked for, or whose offer was taken; to the worker that waits.
+    State {
+        /// To which node, or from which.
+        node: NodeId,
+        /// What the taker calls it.
+        ask: u64,
+        /// The session.
+        state: &'a Arc<SessionState>,
+    },
+    /// It is not given; to the worker that waits.
+    Refuse {
+        /// To which node, or from which.
+        node: NodeId,
+        /// What the taker calls it.
+        ask: u64,
+        /// Why.
+        why: NotGiven,
+    },
+    /// The session goes on at its taker, and no longer where it was; to the home of the user.
+    Installed {
+        /// To which node, or from which.
+        node: NodeId,
+        /// What the taker calls it.
+        ask: u64,
+        /// A prepared bare JID.
+        user: &'a str,
+    },
+    /// The taker does not take it, now that it could or any more; to the home of the user.
+    Release {
+        /// To which node, or from which.
+        node: NodeId,
+        /// What the taker calls it.
+        ask: u64,
+        /// A prepared bare JID.
+        user: &'a str,
+    },
+    /// A session without stream is to go on elsewhere; to the home of the user.
+    Offer {
+        /// To which node, or from which.
+        node: NodeId,
+        /// What the giver calls it, as with [`NodeTold::Ask`].
+        offer: u64,
+        /// A prepared bare JID.
+        user: &'a str,
+        /// By what the session is looked for.
+        sm: SmHash,
+    },
+    /// Whether an offer is taken; to the worker that waits.
+    Answer {
+        /// To which node, or from which.
+        node: NodeId,
+        /// What the giver calls it.
+        offer: u64,
+        /// If so, what the taker calls it.
+        ask: Option<u64>,
+    },
 }
 
 /// Bytes for which an empty batch may keep room; a larger one was made by a burst.
@@ -129,7 +210,9 @@ impl NodeMail {
 
     /// What it counts for where the work that waits is bounded: its bytes, and some for each piece.
     pub fn weight(&self) -> usize {
-        self.0.text.len() + size_of_val(&self.0.letters[..])
+        let queued = |state: &Arc<SessionState>| state.queue.iter().map(|q| q.stanza.len()).sum::<usize>();
+        let states: usize = self.0.states.iter().map(queued).sum();
+        self.0.text.len() + size_of_val(&self.0.letters[..]) + states
     }
 
     /// Adds a piece.
@@ -158,6 +241,20 @@ impl NodeMail {
             NodeTold::UserChanged { node, user, roster, blocked } => {
                 Letter::UserChanged { node, user: self.text(user), roster, blocked }
             }
+            NodeTold::Ask { node, ask, user, id, h } => {
+                Letter::Ask { node, ask, h, user: self.text(user), id: self.text(id.0) }
+            }
+            NodeTold::State { node, ask, state } => {
+                self.0.states.push(state.clone());
+                Letter::State { node, ask }
+            }
+            NodeTold::Refuse { node, ask, why } => Letter::Refuse { node, ask, why },
+            NodeTold::Installed { node, ask, user } => Letter::Installed { node, ask, user: self.text(user) },
+            NodeTold::Release { node, ask, user } => Letter::Release { node, ask, user: self.text(user) },
+            NodeTold::Offer { node, offer, user, sm } => {
+                Letter::Offer { node, offer, sm, user: self.text(user) }
+            }
+            NodeTold::Answer { node, offer, ask } => Letter::Answer { node, offer, ask },
         };
         self.0.letters.push(letter);
     }
@@ -177,6 +274,7 @@ impl NodeMail {
     /// What it says, in order.
     pub fn iter(&self) -> impl Iterator<Item = NodeTold<'_>> {
         let mut rest = &self.0.text[..];
+        let mut states = self.0.states.iter();
         let mut cut = move |len: u32| {
             let (now, later) = rest.split_at(len as usize);
             rest = later;
@@ -209,6 +307,22 @@ impl NodeMail {
             Letter::UserChanged { node, user, roster, blocked } => {
                 NodeTold::UserChanged { node, user: cut(user.into()), roster, blocked }
             }
+            Letter::Ask { node, ask, h, user, id } => {
+                NodeTold::Ask { node, ask, user: cut(user.into()), id: SmId(cut(id.into())), h }
+            }
+            Letter::State { node, ask } => {
+                let state = states.next().expect("each letter with a state has put it there");
+                NodeTold::State { node, ask, state }
+            }
+            Letter::Refuse { node, ask, why } => NodeTold::Refuse { node, ask, why },
+            Letter::Installed { node, ask, user } => {
+                NodeTold::Installed { node, ask, user: cut(user.into()) }
+            }
+            Letter::Release { node, ask, user } => NodeTold::Release { node, ask, user: cut(user.into()) },
+            Letter::Offer { node, offer, sm, user } => {
+                NodeTold::Offer { node, offer, user: cut(user.into()), sm }
+            }
+            Letter::Answer { node, offer, ask } => NodeTold::Answer { node, offer, ask },
         })
     }
 
@@ -216,6 +330,7 @@ impl NodeMail {
     pub fn clear(&mut self) {
         self.0.letters.clear();
         self.0.text.clear();
+        self.0.states.clear();
         if self.0.text.capacity() > ROOM_KEPT {
             *self = NodeMail::default();
         }

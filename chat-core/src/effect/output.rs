@@ -87,6 +87,11 @@ pub enum Event {
         /// Its full JID.
         jid: Jid,
     },
+    /// A session goes on at another node of the cluster.
+    Left {
+        /// Its full JID.
+        jid: Jid,
+    },
     /// A session is over.
     Unbound {
         /// Its full JID.

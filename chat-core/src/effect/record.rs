@@ -23,7 +23,7 @@ pub struct Record<'a> {
     pub sm: Option<SmHash>,
     /// Which worker of its node has it; holds within one life of the node.
     pub worker: WorkerId,
-    /// When it was bound. It stays the same when the rest changes, and when the session moves.
+    /// When it was bound. It stays the same when the rest changes; a session that moves is bound anew at its new node.
     pub bound: Hlc,
 }
 

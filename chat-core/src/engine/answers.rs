@@ -78,6 +78,7 @@ impl Engine {
                 let failed = result.is_err();
                 if let Some(user) = self.users.get_mut(id) {
                     user::change::on_stored(user, result, &mut self.cx);
+                    self.give_settled(id);
                     self.arm_user(id);
                 }
                 self.catch_up(id, failed);
@@ -135,6 +136,8 @@ impl Engine {
                 Parked::Stanza(envelope) => self.deliver_posted(envelope.posted()),
                 Parked::Bind(conn, request) => self.bind_now(id, conn, &request),
                 Parked::Lost(name, only) => self.on_lost_found(id, &name, only),
+                Parked::Resume { conn, id, h } => self.resume_again(conn, &id, h),
+                Parked::Offer { node, life, offer, sm } => self.offer_again(id, node, life, offer, sm),
             }
         }
         self.catch_up(id, false);
@@ -161,6 +164,8 @@ impl Engine {
                     }
                 }
                 Parked::Lost(name, only) => self.on_lost_parked(&user.jid, name, only),
+                Parked::Resume { conn, .. } => self.resume_failed(conn, None),
+                Parked::Offer { node, life, offer, .. } => self.decline(node, life, offer),
             }
         }
     }

@@ -35,7 +35,7 @@ impl Engine {
             Parked::Bind(conn, _) => {
                 sessions.get_mut(*conn).is_some_and(|s| matches!(s.phase, Phase::Entering))
             }
-            Parked::Stanza(_) | Parked::Lost(..) => true,
+            Parked::Stanza(_) | Parked::Lost(..) | Parked::Resume { .. } | Parked::Offer { .. } => true,
         });
         if waiting.iter().filter(|parked| matches!(parked, Parked::Bind(..))).count() < limit {
             return waiting.push_back(Parked::Bind(conn, request));

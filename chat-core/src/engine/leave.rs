@@ -50,7 +50,7 @@ impl Engine {
         }
         let resource = &mut user.resources[index];
         resource.conn = None;
-        resource.detached = Some(Box::new(Detached { since: self.cx.now.mono, resuming: None }));
+        resource.detached = Some(Box::new(Detached::new(self.cx.now.mono)));
         let jid = user.full_jid(index);
         self.cx.event(Event::Detached { jid });
         self.orphans(seat.user, orphans_of(unwritten));
@@ -66,6 +66,7 @@ impl Engine {
         let mut resource = user.resources.remove(index);
         self.cx.counts.session_ends(user.domain);
         user.needed = self.cx.now.mono;
+        self.end_hold(seat.user, seat.resource);
         // Before anything that is said of its messages: who hears of them knows that it is gone.
         let yields = self.is_bound_elsewhere(jid.as_ref());
         #[cfg(feature = "sim")]
@@ -97,6 +98,13 @@ impl Engine {
                     orphans.push(Orphan::left(MsgId(0), Utc(0), None, &bytes));
                     continue;
                 };
+                if let Some(flight) = user.flights.get_mut(key)
+                    && flight.copies > 1
+                    && matches!(flight.settle, Some(SettleTo::Node { .. }))
+                {
+                    // Others here have it, and may be slow: its node need not wait for them with what comes next.
+                    lost.push(flight.settle.take());
+                }
                 let Some(flight) = user.flights.drop_copy(&mut self.user_pools, key) else { continue };
                 match flight.spool {
                     _ if flight.acked || flight.copies > 0 => {}
@@ -117,7 +125,7 @@ impl Engine {
             }
         }
         if let Some(conn) = resource.resuming() {
-            self.sm_gone(conn);
+            self.resume_failed(conn, None);
         }
         if yields {
             self.tell_later(&jid, resource.presence.is_some());
@@ -140,16 +148,16 @@ impl Engine {
         self.arm_user(seat.user);
     }
 
-    /// The session that a client waits to resume is over.
-    fn sm_gone(&mut self, conn: crate::base::ConnId) {
+    /// The session that a client waits to resume is not to be had. `h`: how many of its stanzas were settled when it ended, if
+    /// that is known.
+    pub(super) fn resume_failed(&mut self, conn: crate::base::ConnId, h: Option<u32>) {
         if let Some(session) = self.sessions.get_mut(conn) {
             if !matches!(session.phase, crate::session::Phase::Entering) {
                 return;
             }
             session.phase = crate::session::Phase::Ready;
             session.holds.answer = false;
-            let failed = b"<failed xmlns='urn:xmpp:sm:3'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
-            self.cx.wires.write(conn, failed);
+            self.sm_failed(conn, "item-not-found", h);
             self.released.push(conn);
         }
     }
@@ -288,9 +296,11 @@ impl Engine {
             })
             .map(|r| Seat { user: id, resource: r.id })
             .collect();
+        let over: Vec<Seat> = over.into_iter().filter(|s| !self.is_on_hold(id, s.resource)).collect();
         for seat in over {
             self.leave(seat, None);
         }
+        self.on_moves_due(id);
         self.spool_due(id);
         if let Some(user) = self.users.get_mut(id)
             && user.spool_retry.take_if(|at| *at <= now).is_some()
@@ -329,7 +339,8 @@ impl Engine {
 
     /// Makes sure that the user's timer fires in time.
     pub(super) fn arm_user(&mut self, id: UserId) {
-        let afar = self.is_afar(id);
+        let (afar, moves) = (self.is_afar(id), self.moves_due(id));
+        let cluster = self.cluster.as_deref().filter(|_| moves.is_some());
         let Some(user) = self.users.get_mut(id) else { return };
         let limits = &self.cx.settings.limits;
         let mut next: Option<(Mono, &'static str)> = None;
@@ -350,9 +361,13 @@ impl Engine {
         if let Some(at) = user.gone.expires().filter(|_| user.spool_at_rest()) {
             earlier(at, "recent messages");
         }
+        if let Some(at) = moves {
+            earlier(at, "moves");
+        }
         for r in user.resources.iter() {
             if let (Some(detached), Some(sm)) = (&r.detached, &r.sm)
                 && detached.resuming.is_none()
+                && !cluster.is_some_and(|cluster| cluster.is_held(id, r.id))
             {
                 earlier(detached.since + sm.max, "resume");
             }

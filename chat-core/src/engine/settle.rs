@@ -36,6 +36,8 @@ impl Engine {
         }
         if stanzas == 0 && resource.resuming().is_some() {
             self.resume_now(id, rid);
+        } else if stanzas == 0 && resource.conn.is_none() {
+            self.give_if_settled(id, rid);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The elements of stream management (XEP-0198) on a bound stream, and the return to a session.
 
 use super::Engine;
+use super::nodes::is_stale;
 use crate::base::{ConnId, HashKey, Span, UserId};
 use crate::effect::{Event, ResourceId};
 use crate::session::{self, Phase, Seat, Sm};
@@ -25,7 +26,7 @@ impl Engine {
         }
     }
 
-    fn sm_failed(&mut self, conn: ConnId, condition: &str, h: Option<u32>) {
+    pub(super) fn sm_failed(&mut self, conn: ConnId, condition: &str, h: Option<u32>) {
         let h = h.map_or(String::new(), |h| format!(" h='{h}'"));
         let text = format!("<failed xmlns='{}'{h}><{condition} xmlns='{}'/></failed>", ns::SM, ns::STANZAS);
         self.cx.wires.write(conn, text.as_bytes());
@@ -102,15 +103,24 @@ impl Engine {
                 r.sm.as_ref().is_some_and(|sm| sm.can_resume() && sm.id == previd)
             };
             let index = user.resources.iter().position(matches)?;
-            Some((id, index))
+            let rid = user.resources[index].id;
+            let elsewhere = self.is_on_hold(id, rid) || self.is_newer_elsewhere(bare.as_str(), previd);
+            (!elsewhere).then_some((id, index))
         });
         let Some((id, index)) = found else {
-            let h = self.expired.find(previd, &bare);
-            return self.sm_failed(conn, "item-not-found", h);
+            if !self.take_elsewhere(conn, &bare, previd, h) {
+                let h = self.expired.find(previd, &bare);
+                self.resume_refused(conn, h);
+            }
+            return;
         };
         let Some(user) = self.users.get_mut(id) else { return };
         let resource = &mut user.resources[index];
         let rid = resource.id;
+        if is_stale(resource, h) {
+            self.leave(Seat { user: id, resource: rid }, None);
+            return self.resume_refused(conn, None);
+        }
         let Some(sm) = &mut resource.sm else { return };
         let mut acked = Vec::new();
         if let Err(too_high) = sm.acknowledge(self.cx.wires.pools(), h, |entry| acked.push(entry)) {
@@ -118,7 +128,7 @@ impl Engine {
         }
         // §5: the old stream, if there still is one, ends; its session goes on here.
         let since = self.cx.now.mono;
-        let detached = resource.detached.get_or_insert_with(|| Box::new(Detached { since, resuming: None }));
+        let detached = resource.detached.get_or_insert_with(|| Box::new(Detached::new(since)));
         let old = [resource.conn.take(), detached.resuming.replace(conn)];
         let settled = sm.unsettled().0 == 0;
         for old in old.into_iter().flatten() {
@@ -131,6 +141,14 @@ impl Engine {
         self.on_acked(id, &acked);
         if settled {
             self.resume_now(id, rid);
+        }
+    }
+
+    /// There is no such session. The client may have waited for it.
+    fn resume_refused(&mut self, conn: ConnId, h: Option<u32>) {
+        match self.sessions.get_mut(conn).map(|session| matches!(session.phase, Phase::Entering)) {
+            Some(true) => self.resume_failed(conn, h),
+            _ => self.sm_failed(conn, "item-not-found", h),
         }
     }
 
@@ -154,6 +172,7 @@ impl Engine {
             detached.resuming = None;
             self.arm_user(id);
         }
+        self.leave_taking(id, conn);
     }
 
     /// Everything the client has sent is settled, so `h` is exact and nothing is sent twice: the session goes on.
@@ -197,7 +216,7 @@ impl Engine {
 }
 
 /// §4: a client that acknowledges what it never got.
-fn too_high_error(error: session::TooHigh) -> StreamError {
+pub(super) fn too_high_error(error: session::TooHigh) -> StreamError {
     let specific = format!(
         "<handled-count-too-high xmlns='urn:xmpp:sm:3' h='{}' send-count='{}'/>",
         error.h, error.sent

@@ -7,7 +7,7 @@
 use smol_str::SmolStr;
 
 use crate::base::{ByteQueue, Fifo, HashKey, MsgId, Span};
-use crate::effect::{FlightId, Pools, Unacked, Unsettled};
+use crate::effect::{FlightId, Pools, SessionState, Unacked, Unsettled};
 
 /// The state of stream management of one session.
 #[derive(Debug)]
@@ -57,6 +57,22 @@ impl Sm {
             entries: Fifo::new(),
             requested: false,
         }
+    }
+
+    /// The same session, as it goes on after another node had it: see [`SessionState`].
+    pub fn moved(state: &SessionState) -> Self {
+        let sm = Sm::new(state.id.as_str().into(), state.max, state.key);
+        Sm { received: state.received, acked: state.acked, ..sm }
+    }
+
+    /// What names the messages received.
+    pub fn key(&self) -> HashKey {
+        self.key
+    }
+
+    /// How many stanzas the client has acknowledged, and how many it was sent, or is to be, both modulo 2^32.
+    pub fn sent(&self) -> (u32, u32) {
+        (self.acked, self.acked.wrapping_add(self.entries.len() as u32))
     }
 
     /// Whether the client may resume this session on another stream.

@@ -18,7 +18,8 @@ pub enum SpoolState {
     Writing,
     /// There is a row.
     Written,
-    /// A row could not be written, and the sender was told so.
+    /// There may be a row, on which nobody counts: it could not be written, and the sender was told so; or the message came
+    /// with a session from another node, and a third one answers for it.
     Refused,
     /// It is none of its business: the node that the message came from sees to that.
     Elsewhere,

@@ -38,6 +38,7 @@ pub use blocked::{BlockEdit, Blocked};
 pub use flight::{Flight, Flights, Promised, SpoolState, UserPools};
 pub use held::Held;
 pub(crate) use outgoing::{presence as presence_stanza, readdressed};
+pub use recent::REMEMBER_MAX as RECENT_MAX;
 pub use resource::{Detached, Resource, Urgency};
 pub use resources::Resources;
 pub use user_record::{Asked, Change, Contact, Next, Parked, Record, Spool, Underway, User};

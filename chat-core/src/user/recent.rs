@@ -7,7 +7,7 @@ use crate::base::{Mono, MsgId, Span};
 /// How long a row is remembered: far longer than the store takes.
 const REMEMBER: Span = Span::secs(60);
 /// How many are.
-const REMEMBER_MAX: usize = 1_024;
+pub const REMEMBER_MAX: usize = 1_024;
 
 /// Messages whose rows were asked to go lately, or are about to.
 #[derive(Debug, Default)]
@@ -43,6 +43,11 @@ impl Recent {
     pub fn remember_longer(&mut self, now: Mono, id: MsgId) {
         self.ids.iter_mut().for_each(|ids| ids.retain(|(_, i)| *i != id));
         self.insert(now, id);
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = MsgId> + '_ {
+        self.ids.iter().flat_map(|ids| ids.iter()).map(|(_, id)| *id)
     }
 
     /// Whether a client has it.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::held::Held;
-use crate::base::{ConnId, Mono, RareQueue};
-use crate::effect::{Cx, FlightId, ResourceId, Settings};
+use crate::base::{ConnId, Mono, RareQueue, Span};
+use crate::effect::{Cx, FlightId, ResourceId, SessionState, Settings};
 use crate::jid::Jid;
 use crate::session::Sm;
 
@@ -26,6 +26,16 @@ pub struct Detached {
     pub since: Mono,
     /// The connection that will go on with this session once everything it has sent is settled (XEP-0198 §5).
     pub resuming: Option<ConnId>,
+    /// Another node was given this session, and it is not known what it did with it: how many stanzas the client can have got
+    /// there of those that were sent here, modulo 2^32.
+    pub given: Option<u32>,
+}
+
+impl Detached {
+    /// From now on.
+    pub fn new(since: Mono) -> Self {
+        Detached { since, resuming: None, given: None }
+    }
 }
 
 /// One resource. Fields are in the order of memory: what each message touches comes first, up to whether there is
@@ -75,6 +85,31 @@ impl Resource {
             presence: None,
             directed: RareQueue::new(),
             detached: None,
+        }
+    }
+
+    /// One that another node had, without connection.
+    pub fn moved(id: ResourceId, state: &SessionState, now: Mono) -> Self {
+        // It has waited elsewhere; more than this node has been there for is not counted.
+        let waited = Span(state.max.0.saturating_sub(state.left.0));
+        let presence = (!state.presence.is_empty()).then(|| state.presence.as_bytes().into());
+        let directed = state.directed.iter().filter_map(|jid| Jid::parse(jid).ok());
+        Resource {
+            id,
+            conn: None,
+            priority: state.priority,
+            interested: state.interested,
+            wants_blocked: state.wants_blocked,
+            carbons: state.carbons,
+            name: state.resource.as_str().into(),
+            sm: Some(Box::new(Sm::moved(state))),
+            held: None,
+            presence,
+            directed: directed.fold(RareQueue::new(), |mut all, jid| {
+                all.push_back(jid);
+                all
+            }),
+            detached: Some(Box::new(Detached::new(now - waited))),
         }
     }
 

@@ -11,8 +11,8 @@ use super::resource::Resource;
 use super::resources::Resources;
 use super::roster::Roster;
 use super::subscription;
-use crate::base::{ConnId, Fifo, Limits, Mono, RareQueue, TimerId, UserId};
-use crate::effect::{Envelope, Few, ResourceId, Settings, SpoolSeq};
+use crate::base::{ConnId, Fifo, Limits, Mono, NodeId, RareQueue, TimerId, UserId};
+use crate::effect::{Envelope, Few, ResourceId, Settings, SmHash, SpoolSeq};
 use crate::jid::{BareJid, Jid, JidRef};
 use crate::session::BindRequest;
 
@@ -34,6 +34,26 @@ pub enum Parked {
     Bind(ConnId, BindRequest),
     /// A session of this resource is gone without having said so, and who is told ([`Fate::only`](crate::effect::Fate::only)).
     Lost(SmolStr, Option<Few>),
+    /// A client that wants to go on with a session that another node has.
+    Resume {
+        /// Its connection.
+        conn: ConnId,
+        /// What it presents.
+        id: SmolStr,
+        /// How many stanzas it has got.
+        h: u32,
+    },
+    /// Another node offers a session.
+    Offer {
+        /// Which node.
+        node: NodeId,
+        /// The how-manieth that has this number.
+        life: u32,
+        /// What it calls the session.
+        offer: u64,
+        /// By what the session is looked for.
+        sm: SmHash,
+    },
 }
 
 impl Parked {
@@ -41,7 +61,7 @@ impl Parked {
     pub fn bytes(&self) -> usize {
         match self {
             Parked::Stanza(envelope) => envelope.stanza.len(),
-            Parked::Bind(..) | Parked::Lost(..) => 0,
+            Parked::Bind(..) | Parked::Lost(..) | Parked::Resume { .. } | Parked::Offer { .. } => 0,
         }
     }
 }
@@ -152,6 +172,19 @@ pub enum Change {
         /// The payload of the iq set that tells it to each resource that wants to know.
         push: Arc<[u8]>,
     },
+}
+
+impl Change {
+    /// The client that gets an answer once it is made.
+    pub fn by(&self) -> Option<ResourceId> {
+        match self {
+            Change::Set { asked, .. } | Change::Remove { asked, .. } | Change::Block { asked, .. } => {
+                Some(asked.by)
+            }
+            Change::Outbound { by, .. } => Some(*by),
+            Change::Inbound { .. } | Change::Presence { .. } => None,
+        }
+    }
 }
 
 /// What the first change in the queue will make of the record, once the store says so.

@@ -198,6 +198,7 @@ fn log(event: &Event) {
         Event::Bound { jid, peer } => tracing::info!(%jid, %peer, "a client is online"),
         Event::Resumed { jid } => tracing::info!(%jid, "a client resumed its session"),
         Event::Detached { jid } => tracing::info!(%jid, "a client lost its connection"),
+        Event::Left { jid } => tracing::info!(%jid, "a client goes on at another node"),
         Event::Unbound { jid } => tracing::info!(%jid, "a client is offline"),
         Event::LoginFailed { peer, condition } => tracing::info!(%peer, condition, "a login failed"),
         Event::StreamError { peer, condition, text } => {

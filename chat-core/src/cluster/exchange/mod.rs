@@ -18,6 +18,7 @@
 //! (`engine/nodes`).
 
 mod seats;
+mod sessions;
 #[cfg(test)]
 mod tests;
 
@@ -30,12 +31,13 @@ use super::agent::Event;
 use super::identity::{Identity, NodeName};
 use super::link::NotSent;
 use super::registry::{Log, LogInput, LogOutput, Received, Replica};
-use super::wire::{Envelope, EnvelopeResult, Kind, Poke, UserChanged, WireFault};
+use super::wire::{Envelope, EnvelopeResult, Kind, Poke, SessionWord, UserChanged, WireFault};
 use crate::base::{HashKey, NodeId, WorkerId};
 #[cfg(feature = "sim")]
 use crate::effect::Plant;
 use crate::effect::{Change, NodeMail, NodeTold, Outcome, Parcel, Refused, Settings};
 use seats::Seats;
+use sessions::Coming;
 
 /// What is to be done, in order.
 #[derive(Debug)]
@@ -79,6 +81,8 @@ struct Peer {
     is_congested: bool,
     /// The two are about to begin anew.
     is_void: bool,
+    /// The parts of a session that have come from it.
+    coming: Coming,
 }
 
 /// The machine. It needs no time. See the [module](self).
@@ -151,6 +155,19 @@ impl Exchange {
                         UserChanged { user, roster, blocked }.write(body)
                     });
                 }
+                NodeTold::Installed { node, ask, user } => {
+                    let word = SessionWord { ask, user };
+                    self.send(node, Kind::SessionInstalled, |body| word.write(body));
+                }
+                NodeTold::Release { node, ask, user } => {
+                    let word = SessionWord { ask, user };
+                    self.send(node, Kind::SessionRelease, |body| word.write(body));
+                }
+                told @ (NodeTold::Ask { .. }
+                | NodeTold::State { .. }
+                | NodeTold::Refuse { .. }
+                | NodeTold::Offer { .. }
+                | NodeTold::Answer { .. }) => self.send_session(&told),
                 NodeTold::Up { .. } | NodeTold::Down { .. } | NodeTold::Whole { .. } => {
                     unreachable!("workers do not say who is there")
                 }
@@ -196,11 +213,15 @@ impl Exchange {
     /// Sends a stanza. One that somebody waits for is refused at once if the node is behind: it is better off in the spool
     /// than in a queue that may be given up.
     fn send_parcel(&mut self, node: NodeId, parcel: Parcel<'_>) {
-        let is_congested = self.peers.values().any(|peer| peer.node == node && peer.is_congested);
-        if is_congested && parcel.awaited {
+        if parcel.awaited && self.is_congested(node) {
             return self.refuse(node, parcel.envelope, Refused::Overloaded);
         }
         self.send(node, Kind::Envelope, |body| Envelope(parcel).write(body));
+    }
+
+    /// Whether so much waits for a node that nothing large is to be added.
+    fn is_congested(&self, node: NodeId) -> bool {
+        self.peers.values().any(|peer| peer.node == node && peer.is_congested)
     }
 
     /// Tells a worker that what it sent was not taken.
@@ -308,10 +329,9 @@ impl Exchange {
         self.forget(&who.name);
         let node = self.seats.take();
         let replica = Replica::new(who.incarnation);
-        self.peers.insert(
-            who.name.clone(),
-            Peer { node, replica, is_told: false, is_congested: false, is_void: false },
-        );
+        let coming = Coming::default();
+        let peer = Peer { node, replica, is_told: false, is_congested: false, is_void: false, coming };
+        self.peers.insert(who.name.clone(), peer);
         self.tell_all(&NodeTold::Up { node, name: who.name.as_str() });
         self.log.handle(LogInput::Fresh(node));
     }
@@ -372,8 +392,7 @@ impl Exchange {
                 let told = NodeTold::UserChanged { node, user, roster, blocked };
                 self.mails[usize::from(home.0)].put(&told);
             }
-            // Nobody sends them yet.
-            kind => return Err(WireFault::Turn(kind.byte())),
+            _ => self.on_session_frame(from, kind, body)?,
         }
         Ok(())
     }

@@ -15,6 +15,8 @@ use crate::effect::{
 };
 use crate::route::registry::Table;
 
+mod sessions;
+
 const NODES: usize = 3;
 const KEY: HashKey = HashKey { k0: 1, k1: 2 };
 

@@ -4,8 +4,9 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::base::{MsgId, Utc, WorkerId};
+use crate::base::{HashKey, MsgId, Span, Utc, WorkerId};
 use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
+use crate::effect::{Copied, Keeper, NotGiven, Queued, SessionState, SmHash, SmId};
 
 const GOLDEN: &str = include_str!("golden.txt");
 
@@ -148,10 +149,75 @@ fn notices() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// A session with one of everything.
+fn session() -> SessionState {
+    let stanza = "<message from='juliet@example.net/balcony' to='romeo@example.net'/>".to_owned();
+    let (id, at) = (MsgId(0x1a2b_3c4d_0000_0000_0000_0000_0000_0005), Utc(1_763_847_469_123));
+    let queued = |keeper| Queued { stanza: stanza.clone(), copy: Some(Copied { id, at, keeper }) };
+    SessionState {
+        user: "romeo@example.net".into(),
+        resource: "orchard".into(),
+        id: "8Z7juWVCmETklq8wDtbLDQ".into(),
+        key: HashKey { k0: 0x0102_0304_0506_0708, k1: 0x090a_0b0c_0d0e_0f10 },
+        max: Span::secs(600),
+        left: Span::millis(599_999),
+        received: 7,
+        acked: u32::MAX,
+        priority: -1,
+        interested: true,
+        wants_blocked: false,
+        carbons: true,
+        presence: "<presence from='romeo@example.net/orchard'/>".into(),
+        directed: vec!["nurse@example.net".into()],
+        queue: vec![
+            Queued { stanza: "<iq type='result' id='1'/>".into(), copy: None },
+            queued(Keeper::Row),
+            queued(Keeper::Other),
+            queued(Keeper::Giver(1_000)),
+        ],
+        recent: vec![MsgId(6), MsgId(7)],
+    }
+}
+
+fn sessions() -> Vec<(&'static str, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    write_session(&session(), &mut bytes);
+    let part = SessionPart { ask: 500, is_last: true, bytes: &bytes };
+    let cut = SessionPart { ask: 500, is_last: false, bytes: b"\x11rom" };
+    let user = "romeo@example.net";
+    let word = SessionWord { ask: 500, user };
+    let ask = SessionAsk { ask: 500, user, id: SmId("8Z7juWVCmETklq8wDtbLDQ"), h: 300 };
+    let offer = SessionOffer { offer: 501, user, sm: SmHash(0x0102_0304) };
+    let mut all = vec![
+        ("session: asked for", framed(Kind::SessionAsk, |out| ask.write(out))),
+        ("session: a first part", framed(Kind::SessionState, |out| cut.write(out))),
+        ("session: all of it", framed(Kind::SessionState, |out| part.write(out))),
+        ("session: installed", framed(Kind::SessionInstalled, |out| word.write(out))),
+        ("session: released", framed(Kind::SessionRelease, |out| word.write(out))),
+        ("session: offered", framed(Kind::SessionOffer, |out| offer.write(out))),
+    ];
+    for (name, ask) in [("session: offer taken", Some(500)), ("session: offer not taken", None)] {
+        let answer = SessionAnswer { offer: 501, ask };
+        all.push((name, framed(Kind::SessionAnswer, |out| answer.write(out))));
+    }
+    for (name, why) in [
+        ("session refused: unknown", NotGiven::Unknown(None)),
+        ("session refused: over", NotGiven::Unknown(Some(300))),
+        ("session refused: elsewhere", NotGiven::Elsewhere),
+        ("session refused: too high", NotGiven::TooHigh { h: 300, sent: 299 }),
+        ("session refused: unable", NotGiven::Unable),
+        ("session refused: void", NotGiven::Void),
+    ] {
+        let refuse = SessionRefuse { ask: 500, why };
+        all.push((name, framed(Kind::SessionRefuse, |out| refuse.write(out))));
+    }
+    all
+}
+
 #[test]
 fn every_message_has_the_bytes_it_always_had() {
     let mut text = String::new();
-    for (name, frame) in [greetings(), controls(), envelopes(), notices()].concat() {
+    for (name, frame) in [greetings(), controls(), envelopes(), notices(), sessions()].concat() {
         let hex = frame.iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex

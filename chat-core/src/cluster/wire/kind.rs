@@ -57,6 +57,8 @@ pub enum Kind {
     SessionOffer = 0x34,
     /// The offer is taken or not.
     SessionAnswer = 0x35,
+    /// The taker does not want the session, now or any more.
+    SessionRelease = 0x36,
     /// The node drains or leaves ([`Leaving`](super::Leaving)).
     Leaving = 0x40,
     /// What the node says of itself to those who look at the cluster: role, load, version.
@@ -74,7 +76,7 @@ pub enum Seen {
 
 impl Kind {
     /// All kinds, by byte.
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 25] = [
         Kind::Hello,
         Kind::Proof,
         Kind::Refuse,
@@ -97,6 +99,7 @@ impl Kind {
         Kind::SessionInstalled,
         Kind::SessionOffer,
         Kind::SessionAnswer,
+        Kind::SessionRelease,
         Kind::Leaving,
         Kind::Status,
     ];

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{MsgId, Utc, WorkerId};
+use crate::base::{HashKey, MsgId, Span, Utc, WorkerId};
 use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
+use crate::effect::{Copied, Keeper, Queued, SessionState};
 
 /// Reads a body of this kind and writes it again: the bytes must be the same. A hello may go on behind what is known.
 pub(super) fn reads_and_writes_alike(kind: Kind, body: &[u8]) -> Result<(), WireFault> {
@@ -20,6 +21,20 @@ pub(super) fn reads_and_writes_alike(kind: Kind, body: &[u8]) -> Result<(), Wire
         Kind::EnvelopeResult => EnvelopeResult::read(body)?.write(&mut out),
         Kind::Poke => Poke::read(body)?.write(&mut out),
         Kind::UserChanged => UserChanged::read(body)?.write(&mut out),
+        Kind::SessionAsk => SessionAsk::read(body)?.write(&mut out),
+        Kind::SessionState => {
+            let part = SessionPart::read(body)?;
+            let mut state = Vec::new();
+            if let Ok(session) = read_session(part.bytes) {
+                write_session(&session, &mut state);
+                assert_eq!(state, part.bytes);
+            }
+            part.write(&mut out);
+        }
+        Kind::SessionRefuse => SessionRefuse::read(body)?.write(&mut out),
+        Kind::SessionInstalled | Kind::SessionRelease => SessionWord::read(body)?.write(&mut out),
+        Kind::SessionOffer => SessionOffer::read(body)?.write(&mut out),
+        Kind::SessionAnswer => SessionAnswer::read(body)?.write(&mut out),
         Kind::Leaving => Leaving::read(body)?.write(&mut out),
         Kind::Status => Status::read(body)?.write(&mut out),
         // Bodies of others are carried, not read.
@@ -84,6 +99,72 @@ proptest! {
         let mut body = Vec::new();
         join.write(&mut body);
         prop_assert_eq!(Control::read(Kind::Join, &body), Ok(join));
+    }
+
+    #[test]
+    fn sessions_read_back(
+        texts: (String, String, String, String),
+        numbers: (u64, u64, u32, u32, i8, bool, bool, bool),
+        times in (0u64..1 << 40, 0u64..1 << 40),
+        directed in proptest::collection::vec("[a-zø]{1,9}", 0..4),
+        recent in proptest::collection::vec(any::<u128>(), 0..4),
+        queue in proptest::collection::vec((any::<String>(), 0u8..4, any::<(u64, u128, i64)>()), 0..5),
+    ) {
+        let (user, resource, id, presence) = texts;
+        let (k0, k1, received, acked, priority, interested, wants_blocked, carbons) = numbers;
+        let queued = |(stanza, keeper, (envelope, id, at))| {
+            let keeper = match keeper {
+                0 => None,
+                1 => Some(Keeper::Row),
+                2 => Some(Keeper::Other),
+                _ => Some(Keeper::Giver(envelope)),
+            };
+            let copy = keeper.map(|keeper| Copied { id: MsgId(id), at: Utc(at), keeper });
+            Queued { stanza, copy }
+        };
+        let state = SessionState {
+            user: user.chars().take(300).collect(),
+            resource: resource.chars().take(100).collect(),
+            id: id.chars().take(16).collect(),
+            key: HashKey { k0, k1 },
+            max: Span::millis(times.0.max(times.1)),
+            left: Span::millis(times.0.min(times.1)),
+            received,
+            acked,
+            priority,
+            interested,
+            wants_blocked,
+            carbons,
+            presence,
+            directed,
+            queue: queue.into_iter().map(queued).collect(),
+            recent: recent.into_iter().map(MsgId).collect(),
+        };
+        let mut bytes = Vec::new();
+        write_session(&state, &mut bytes);
+        prop_assert!(read_session(&bytes).is_ok_and(|read| read == state));
+        for n in 0..bytes.len() {
+            prop_assert!(read_session(&bytes[..n]).is_err(), "cut at {}", n);
+        }
+        bytes.push(0);
+        prop_assert_eq!(read_session(&bytes).err(), Some(WireFault::Trailing));
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_sessions_or_not(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0u8..4], 0..300)) {
+        if let Ok(state) = read_session(&bytes) {
+            let mut out = Vec::new();
+            write_session(&state, &mut out);
+            prop_assert_eq!(out, bytes);
+        }
+    }
+
+    #[test]
+    fn a_session_is_cut_into_parts_and_put_together(len in 1usize..300_000) {
+        let whole: Vec<u8> = (0..len).map(|i| i as u8).collect();
+        let parts: Vec<_> = SessionPart::cut(7, &whole).collect();
+        prop_assert_eq!(parts.iter().map(|part| part.bytes).collect::<Vec<_>>().concat(), &whole[..]);
+        prop_assert!(parts.iter().rev().skip(1).all(|part| !part.is_last) && parts[parts.len() - 1].is_last);
     }
 
     #[test]

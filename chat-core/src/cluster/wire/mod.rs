@@ -3,7 +3,8 @@
 //! Owns: the primitives of the encoding ([`Reader`], [`Writer`]), the range of protocol versions and its negotiation
 //! ([`Versions`]), where a frame begins and ends ([`read_frame`], [`write_frame`]), which kinds of frames there are
 //! ([`Kind`]), and the bodies of those whose content is fixed here: the hello and its proofs, what the link says to
-//! itself ([`Control`]), envelopes and their results, pokes, changes of what is stored, what a node says of itself, and that it leaves.
+//! itself ([`Control`]), envelopes and their results, pokes, changes of what is stored, sessions that move, what a node says
+//! of itself, and that it leaves.
 //! In: bytes, cut by nothing but the frames themselves. Out: values that borrow from them, or a [`WireFault`].
 //! Invariants:
 //! - Reading never panics, and never allocates more than the bytes at hand justify: a length is compared with what is
@@ -19,8 +20,8 @@
 //! their length.
 //!
 //! Not here: who may send what when (`cluster/handshake.rs`, `cluster/link/`), and the bodies that belong to others: the
-//! records of the registry, the datagrams of the membership, the state of a session (each beside its machine, written with
-//! the primitives of this folder).
+//! records of the registry, the datagrams of the membership (each beside its machine, written with the primitives of this
+//! folder).
 
 mod codec;
 mod control;
@@ -29,6 +30,7 @@ mod frame;
 mod hello;
 mod kind;
 mod notice;
+mod session;
 mod version;
 
 #[cfg(test)]
@@ -44,4 +46,8 @@ pub use frame::{FRAME_HEAD_BYTES_MAX, Frame, read_frame, write_frame};
 pub use hello::{Hello, PROOF_BYTES, Proof, Refusal};
 pub use kind::{Kind, Seen};
 pub use notice::{Leaving, Poke, RELEASE_BYTES_MAX, Role, Status, UserChanged};
+pub use session::{
+    SessionAnswer, SessionAsk, SessionOffer, SessionPart, SessionRefuse, SessionWord, read_session,
+    write_session,
+};
 pub use version::{Versions, VersionsApart};

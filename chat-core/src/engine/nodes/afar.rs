@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::moves::{Hold, Taking};
 use super::{Cluster, Turn};
 use crate::base::limits::{
     ENVELOPES_PER_NODE_BYTES_MAX, ENVELOPES_PER_USER_BYTES_MAX, ENVELOPES_PER_USER_MAX,
 };
 use crate::base::{Mono, NodeId, UserId};
-use crate::effect::{Envelope, FlightId, NodeMail, SettleTo};
+use crate::effect::{Envelope, FlightId, NodeMail, ResourceId, SettleTo};
 
 /// A message or an iq that was sent to other nodes: one for all of them.
 #[derive(Debug)]
@@ -70,6 +71,10 @@ pub(super) struct Afar {
     pub(super) waiting: VecDeque<Waiting>,
     /// Of other nodes: these wait until the spool has been read.
     pub(super) held: VecDeque<Held>,
+    /// Sessions of the user that are to come here.
+    pub(super) takings: Vec<Taking>,
+    /// Sessions here that another node is to have.
+    pub(super) holds: Vec<Hold>,
 }
 
 /// Lanes that one user may have: the bits of [`Out::lanes`].
@@ -113,7 +118,21 @@ impl Afar {
     }
 
     fn is_idle(&self) -> bool {
-        self.out.is_empty() && self.waiting.is_empty() && self.held.is_empty()
+        self.out.is_empty()
+            && self.waiting.is_empty()
+            && self.held.is_empty()
+            && self.takings.is_empty()
+            && self.holds.is_empty()
+    }
+
+    /// The hold of a session that another node is to have.
+    pub(super) fn hold_of(&self, resource: ResourceId) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.resource == resource && !hold.is_over)
+    }
+
+    /// The same.
+    pub(super) fn hold_of_mut(&mut self, resource: ResourceId) -> Option<&mut Hold> {
+        self.holds.iter_mut().find(|hold| hold.resource == resource && !hold.is_over)
     }
 
     /// The lane to a session; none if there are too many.

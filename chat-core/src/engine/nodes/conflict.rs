@@ -1,10 +1,12 @@
 //! The same full JID twice: here and on another node, after a split, or because a client came back elsewhere.
 //!
 //! The later bind counts (`route/registry`), and both nodes know which it is. That of the earlier ends its session here; what its
-//! client has not acknowledged goes to whoever counts, and nobody is told that the resource is gone, because it is not.
+//! client has not acknowledged goes to whoever counts, and nobody is told that the resource is gone, because it is not. A session that
+//! was given to another node stands still until that says that it has it: it may have gone on from there.
 
 use super::OWN;
 use crate::base::UserId;
+use crate::effect::SmHash;
 use crate::engine::Engine;
 use crate::jid::JidRef;
 use crate::route::registry::Applied;
@@ -20,9 +22,15 @@ impl Engine {
             return;
         }
         let Some(user) = self.users.get_mut(id) else { return };
-        if let Some(index) = user.resources.iter().position(|r| r.name() == name) {
-            self.displace(id, index);
+        let Some(index) = user.resources.iter().position(|r| r.name() == name) else { return };
+        let resource = &user.resources[index];
+        let (rid, own) = (resource.id, resource.sm.as_ref().map(|sm| SmHash::of(&sm.id)));
+        let Some(cluster) = self.cluster.as_deref() else { return };
+        let winner = cluster.table.get(user.jid.as_str(), name).and_then(|entry| entry.record.sm);
+        if own.is_some() && own == winner && cluster.is_held(id, rid) {
+            return;
         }
+        self.displace(id, index);
     }
 
     /// Whether a session elsewhere has this full JID.

@@ -17,6 +17,8 @@
 //! - Nobody is told that a full JID is gone that another session has. What a split hid is shown when it heals, and what a node
 //!   took with it is told to be gone (`shown`).
 //! - Of two sessions with one full JID the node of the earlier ends its own, with `<conflict/>` (`conflict`).
+//! - A session that another node is to have stands still until that has it, or does not (`take`, `hold`, `install`, `depart`,
+//!   `moves`): it lives at one node, and each of its unacknowledged messages has somebody who answers for it.
 //! - What comes from another node is given to the sessions that it names, or to nobody: it is neither routed on nor stored
 //!   here (`receive`).
 //!
@@ -30,21 +32,27 @@ mod changed;
 mod choose;
 mod conflict;
 mod copies;
+mod depart;
 mod early;
+mod hold;
+mod install;
+mod moves;
 mod newcomers;
 mod receive;
 mod records;
 mod results;
 mod send;
 mod shown;
+mod take;
 mod turn;
 
 #[cfg(test)]
 mod tests;
 
+pub(super) use hold::is_stale;
 pub(super) use turn::Turn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::{HashKey, HlcClock, NodeId, Rng, UserId};
 use crate::effect::{NodeMail, NodeTold};
@@ -53,6 +61,7 @@ use crate::route::registry::Table;
 use afar::{Afar, Load, Most};
 use changed::News;
 use choose::Seen;
+use moves::Taken;
 use newcomers::Newcomers;
 use shown::Chores;
 
@@ -74,6 +83,10 @@ pub(super) struct Cluster {
     envelopes: BTreeMap<u64, UserId>,
     /// Users with something outstanding or waiting.
     users: BTreeMap<UserId, Afar>,
+    /// Whose each session is that another node was asked for.
+    asks: BTreeMap<u64, UserId>,
+    /// Sessions that came here lately.
+    taken: VecDeque<Taken>,
     /// What is outstanding to each node.
     loads: BTreeMap<NodeId, Load>,
     most: Most,
@@ -102,6 +115,8 @@ impl Cluster {
             next: rng.next_u64() >> 32,
             envelopes: BTreeMap::new(),
             users: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            taken: VecDeque::new(),
             loads: BTreeMap::new(),
             most: Most::default(),
             seen: Vec::new(),
@@ -142,6 +157,14 @@ impl Engine {
                     NodeTold::UserChanged { user, roster, blocked, .. } => {
                         self.on_user_changed(user, (roster, blocked));
                     }
+                    NodeTold::Ask { node, ask, user, id, h } => self.on_session_ask(node, ask, user, id.0, h),
+                    NodeTold::State { node, ask, state } => self.on_session_state(node, ask, state),
+                    NodeTold::Refuse { node, ask, why } => self.on_not_given(node, ask, why),
+                    NodeTold::Installed { node, ask, user } => self.on_installed(node, ask, user),
+                    NodeTold::Release { node, ask, user } => self.on_release(node, ask, user),
+                    NodeTold::Offer { node, offer, user, sm } => self.on_offer(node, offer, user, sm),
+                    // Nobody offers anything yet.
+                    NodeTold::Answer { .. } => {}
                 }
             }
         }

@@ -119,8 +119,11 @@ impl Engine {
                 return self.cx.answer(settle, Outcome::Settled);
             }
             if let Some((_, flight)) = user.flights.find(parcel.id) {
-                // It is on its way to a client already: its ack is good for both. One that waited before does no more.
-                if matches!(flight.settle, Some(SettleTo::Client { .. })) {
+                // It is on its way to a client already: its ack is good for both. One that waited before does no more. If that
+                // has it from the spool, or from a client here, it may be another than the one that is meant, and slow.
+                if matches!(flight.settle, Some(SettleTo::Client { .. }))
+                    || flight.spool == SpoolState::Written
+                {
                     return self.cx.answer(settle, Outcome::Moved);
                 }
                 let before = std::mem::replace(&mut flight.settle, settle);

@@ -84,6 +84,7 @@ impl Engine {
             self.begin_purge(node);
             self.cx.end_life(node);
             self.lose_node(node);
+            self.lose_moves(node);
         }
     }
 
@@ -109,8 +110,12 @@ impl Engine {
             self.on_unavailable_elsewhere(user, resource, said);
         }
         let Some(id) = self.users.find(user) else { return };
+        if let Change::Put(record) = change {
+            self.departs(id, node, record.resource, record.sm);
+        }
         self.give_way(id, resource, applied);
         self.take_turns(id);
+        self.seek(id);
         // What waits in the store for somebody to come has somebody now.
         self.spool_begin(id);
     }

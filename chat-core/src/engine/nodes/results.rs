@@ -92,6 +92,11 @@ impl Engine {
     /// Nobody will hear the results any more: what is outstanding is stored or bounced.
     pub(in crate::engine) fn lose_all(&mut self) {
         self.lose(None);
+        let Some(cluster) = self.cluster.as_deref() else { return };
+        let users: Vec<UserId> = cluster.users.keys().copied().collect();
+        for id in users {
+            self.give_up_all_takings(id);
+        }
     }
 
     fn lose(&mut self, node: Option<NodeId>) {
@@ -102,11 +107,14 @@ impl Engine {
         }
         let Some(cluster) = self.cluster.as_deref() else { return };
         let users: Vec<UserId> = cluster.users.keys().copied().collect();
-        users.into_iter().for_each(|id| self.take_turns(id));
+        for id in users {
+            self.take_turns(id);
+        }
     }
 
     /// There is no such account any more: what was for it goes back to whoever sent it.
     pub(in crate::engine) fn refuse_afar(&mut self, id: UserId) {
+        self.give_up_all_takings(id);
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
         let lost = cluster.leave_all(None, Some(id));
         let Afar { waiting, held, .. } = cluster.users.remove(&id).unwrap_or_default();

@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::base::{ConnId, HashKey, Key, Mono, NodeId, Now, Span, Utc, WorkerId};
 use crate::effect::{
-    AccountDone, Change, Domain, NodeMail, NodeTold, Output, Record, ReferenceStore, Settings, StoreError,
-    StoreOp,
+    AccountDone, Change, Domain, NodeMail, NodeTold, Output, ReferenceStore, Settings, StoreError, StoreOp,
 };
 use crate::engine::{Command, Engine, Input};
 use crate::sasl::payload;
@@ -44,6 +43,8 @@ pub struct World {
     pub held: Vec<(usize, usize)>,
     /// Pipes that lose what they are told of sessions.
     pub muted: Vec<(usize, usize)>,
+    /// What nodes say to each other and to the store is said aloud, for one who looks for a reason.
+    pub loud: bool,
     /// How many stanzas went from node to node.
     pub parcels: usize,
     settings: Settings,
@@ -75,6 +76,7 @@ impl World {
             pipes: BTreeMap::new(),
             held: Vec::new(),
             muted: Vec::new(),
+            loud: false,
             parcels: 0,
             settings,
             lives: 0,
@@ -263,7 +265,12 @@ impl World {
     /// A client loses its connection and goes on with its session on another, at the same node.
     pub fn resume(&mut self, c: usize, user: &str) -> usize {
         self.cut(c);
-        let Client { node, h, before, .. } = self.clients[c];
+        self.resume_at(self.clients[c].node, c, user)
+    }
+
+    /// A client goes on with its session on another connection, perhaps at another node, while the old one may be there.
+    pub fn resume_at(&mut self, node: usize, c: usize, user: &str) -> usize {
+        let Client { h, before, .. } = self.clients[c];
         let sm = self.clients[c].sm.clone();
         let d = self.connect(node);
         self.authenticate(d, user);
@@ -373,26 +380,12 @@ impl World {
         let Some(number) = node.numbers.get(&from).copied() else { return true };
         for told in mail.iter() {
             let settings = node.engines[0].settings();
-            let (worker, told) = match told {
-                NodeTold::Change { change, .. } => {
-                    let (Change::Put(Record { user, .. }) | Change::Remove { user, .. }) = change;
-                    (settings.home(user), NodeTold::Change { node: number, change })
-                }
-                NodeTold::Parcel { parcel, .. } => (parcel.worker, NodeTold::Parcel { node: number, parcel }),
-                NodeTold::Result { envelope, outcome, .. } => {
-                    let worker = WorkerId((envelope % u64::from(settings.workers)) as u16);
-                    (worker, NodeTold::Result { node: number, envelope, outcome })
-                }
-                NodeTold::Poke { user, .. } => (settings.home(user), NodeTold::Poke { node: number, user }),
-                NodeTold::UserChanged { user, roster, blocked, .. } => {
-                    (settings.home(user), NodeTold::UserChanged { node: number, user, roster, blocked })
-                }
-                NodeTold::Whole { .. } => {
-                    self.tell_all(to, &NodeTold::Whole { node: number });
-                    return true;
-                }
-                NodeTold::Up { .. } | NodeTold::Down { .. } => panic!("no worker says that"),
-            };
+            if let NodeTold::Whole { .. } = told {
+                self.tell_all(to, &NodeTold::Whole { node: number });
+                return true;
+            }
+            let told = super::way::readdressed(&told, number);
+            let worker = super::way::worker(&told, settings);
             let mut one = NodeMail::default();
             one.put(&told);
             node.engines[usize::from(worker.0)].handle(self.now, Input::Cluster { mail: &mut one });
@@ -403,6 +396,9 @@ impl World {
     /// What a worker has to say to other nodes goes into the pipes.
     fn post(&mut self, i: usize, mail: &NodeMail) {
         for told in mail.iter() {
+            if self.loud {
+                println!("            {i} says {told:?}");
+            }
             let mut one = NodeMail::default();
             one.put(&told);
             match told {
@@ -422,21 +418,20 @@ impl World {
                         pipe.push_back(one.clone());
                     }
                 }
-                NodeTold::Parcel { node, .. }
-                | NodeTold::Result { node, .. }
-                | NodeTold::Poke { node, .. } => {
-                    let numbers = &self.node(i).numbers;
-                    let to = numbers.iter().find(|(_, number)| **number == node).map(|(other, _)| *other);
-                    let to = to.expect("nothing is said to a node that is not there");
-                    self.parcels += usize::from(matches!(told, NodeTold::Parcel { .. }));
-                    self.pipes.entry((i, to)).or_default().push_back(one);
-                }
                 NodeTold::UserChanged { .. } => {
                     let to_all = |(way, _): &(&(usize, usize), &mut Pipe)| way.0 == i;
                     self.pipes.iter_mut().filter(to_all).for_each(|(_, pipe)| pipe.push_back(one.clone()));
                 }
                 NodeTold::Up { .. } | NodeTold::Down { .. } | NodeTold::Whole { .. } => {
                     panic!("no worker says that")
+                }
+                told => {
+                    let node = super::way::node(&told);
+                    let numbers = &self.node(i).numbers;
+                    let to = numbers.iter().find(|(_, number)| **number == node).map(|(other, _)| *other);
+                    let to = to.expect("nothing is said to a node that is not there");
+                    self.parcels += usize::from(matches!(told, NodeTold::Parcel { .. }));
+                    self.pipes.entry((i, to)).or_default().push_back(one);
                 }
             }
         }
@@ -480,6 +475,9 @@ impl World {
                 };
                 if late {
                     return self.late.push_back((i, w, id, op));
+                }
+                if self.loud {
+                    println!("            {i} asks {}", super::way::store(&op));
                 }
                 let result = if self.down { Err(StoreError::Unavailable) } else { self.store.apply(&op) };
                 self.input(i, w, Input::Stored { id, result });
