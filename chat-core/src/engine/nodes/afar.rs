@@ -11,7 +11,7 @@ use crate::base::limits::{
     ENVELOPES_PER_NODE_BYTES_MAX, ENVELOPES_PER_USER_BYTES_MAX, ENVELOPES_PER_USER_MAX,
 };
 use crate::base::{Mono, NodeId, UserId};
-use crate::effect::{Envelope, FlightId, NodeMail, ResourceId, SettleTo};
+use crate::effect::{Envelope, FlightId, NodeMail, ResourceId, SettleTo, SmHash};
 
 /// A message or an iq that was sent to other nodes: one for all of them.
 #[derive(Debug)]
@@ -123,6 +123,11 @@ impl Afar {
             && self.held.is_empty()
             && self.takings.is_empty()
             && self.holds.is_empty()
+    }
+
+    /// Whether this session was given to another node, which is yet to say that it has it. If it is over here, it will be there.
+    pub(super) fn is_given(&self, sm: SmHash) -> bool {
+        self.holds.iter().any(|hold| hold.sm == sm && (hold.given.is_some() || !hold.is_over))
     }
 
     /// The hold of a session that another node is to have.

@@ -2,11 +2,11 @@
 //!
 //! The later bind counts (`route/registry`), and both nodes know which it is. That of the earlier ends its session here; what its
 //! client has not acknowledged goes to whoever counts, and nobody is told that the resource is gone, because it is not. A session that
-//! was given to another node stands still until that says that it has it: it may have gone on from there.
+//! was given to another node wins over nothing here until that says that it has it: it is the one that stands still here, or it is
+//! over here, and will be there.
 
 use super::OWN;
 use crate::base::UserId;
-use crate::effect::SmHash;
 use crate::engine::Engine;
 use crate::jid::JidRef;
 use crate::route::registry::Applied;
@@ -23,11 +23,10 @@ impl Engine {
         }
         let Some(user) = self.users.get_mut(id) else { return };
         let Some(index) = user.resources.iter().position(|r| r.name() == name) else { return };
-        let resource = &user.resources[index];
-        let (rid, own) = (resource.id, resource.sm.as_ref().map(|sm| SmHash::of(&sm.id)));
         let Some(cluster) = self.cluster.as_deref() else { return };
         let winner = cluster.table.get(user.jid.as_str(), name).and_then(|entry| entry.record.sm);
-        if own.is_some() && own == winner && cluster.is_held(id, rid) {
+        let afar = cluster.users.get(&id);
+        if winner.is_some_and(|sm| afar.is_some_and(|afar| afar.is_given(sm))) {
             return;
         }
         self.displace(id, index);

@@ -69,18 +69,21 @@ impl Engine {
         let Some(resource) = self.users.get_mut(id).and_then(|user| user.resource(rid)) else { return };
         let detached = resource.detached.get_or_insert_with(|| Box::new(Detached::new(now)));
         let old = [resource.conn.take(), detached.resuming.take()];
+        let Some(sm) = resource.sm.as_ref().map(|sm| SmHash::of(&sm.id)) else { return };
         // XEP-0352 §5: a resumed session is active until it says otherwise.
         resource.release(&mut self.cx);
         resource.held = None;
         if let Some(cluster) = self.cluster.as_deref_mut() {
             let hold = Hold {
                 resource: rid,
+                sm,
                 node,
                 ask,
                 given: None,
                 behind: None,
                 is_lost: false,
                 is_over: false,
+                is_void: false,
                 until: now + HOLD_WAIT,
             };
             cluster.users.entry(id).or_default().holds.push(hold);
@@ -144,12 +147,27 @@ impl Engine {
         // If there is no such hold, the record of the taker was enough.
         let Some((id, i)) = self.find_hold(node, ask, user) else { return };
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
-        let Some(hold) = cluster.users.get_mut(&id).and_then(|afar| afar.holds.get(i)) else { return };
+        let Some(hold) = cluster.users.get_mut(&id).and_then(|afar| afar.holds.get_mut(i)) else { return };
         if hold.is_over {
-            self.cx.node_mail.put(&NodeTold::Refuse { node, ask, why: NotGiven::Void });
-            return self.thaw(id, i, false);
+            // Remembered until the taker has heard it: its session wins over nothing here.
+            hold.is_void = true;
+            return self.cx.node_mail.put(&NodeTold::Refuse { node, ask, why: NotGiven::Void });
         }
         self.depart(id, i);
+    }
+
+    /// A node has ended a session of a user: if it had been given one that was over here, that is done with.
+    pub(super) fn forget_over(&mut self, id: UserId, node: NodeId) {
+        loop {
+            let Some(user) = self.users.get_mut(id) else { return };
+            let Some(cluster) = self.cluster.as_deref() else { return };
+            let Some(afar) = cluster.users.get(&id) else { return };
+            let is_there =
+                |sm| cluster.table.of(user.jid.as_str()).any(|e| e.node == node && e.record.sm == Some(sm));
+            let is_done = |hold: &Hold| hold.is_void && hold.node == node && !is_there(hold.sm);
+            let Some(i) = afar.holds.iter().position(is_done) else { return };
+            self.thaw(id, i, false);
+        }
     }
 
     fn find_hold(&self, node: NodeId, ask: u64, user: &str) -> Option<(UserId, usize)> {

@@ -38,6 +38,8 @@ pub(super) struct Taking {
 #[derive(Debug)]
 pub(super) struct Hold {
     pub(super) resource: ResourceId,
+    /// By what it is looked for.
+    pub(super) sm: SmHash,
     pub(super) node: NodeId,
     /// What the taker calls it.
     pub(super) ask: u64,
@@ -49,6 +51,8 @@ pub(super) struct Hold {
     pub(super) is_lost: bool,
     /// It has ended meanwhile: if it is taken, the taker has to end it, too.
     pub(super) is_over: bool,
+    /// It has been told so.
+    pub(super) is_void: bool,
     pub(super) until: Mono,
 }
 

@@ -110,8 +110,9 @@ impl Engine {
             self.on_unavailable_elsewhere(user, resource, said);
         }
         let Some(id) = self.users.find(user) else { return };
-        if let Change::Put(record) = change {
-            self.departs(id, node, record.resource, record.sm);
+        match change {
+            Change::Put(record) => self.departs(id, node, record.resource, record.sm),
+            Change::Remove { .. } => self.forget_over(id, node),
         }
         self.give_way(id, resource, applied);
         self.take_turns(id);

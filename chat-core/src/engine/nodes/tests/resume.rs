@@ -238,6 +238,7 @@ fn of_two_that_want_it_the_later_gets_it() {
 fn a_session_that_ends_while_it_moves_ends_everywhere() {
     let mut w = World::new(&[1, 1, 1]);
     let (a, b) = (w.login(2, "romeo/a", true), w.login(0, "juliet/b", true));
+
     w.cut(b);
     w.send(a, &chat("juliet@h", "1"));
     w.held.push((0, 1));
