@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::net::SocketAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -134,12 +136,11 @@ fn roles_change_by_hand() {
     assert_eq!(ctl(first, &["step-back"]), format!("{} steps back\n", name(1)));
     assert_eq!(first.health(), Some(503));
     read_to_end(&mut juliet);
+    assert!(juliet.resume(second.c2s).expect("the other serves her"), "her session has moved");
     eventually("it is on standby", || (status(first)["node"]["state"] == "standby").then_some(()));
     eventually("the other knows", || (peer(second, &name(1))["role"] == "standby").then_some(()));
     assert_eq!(peer(second, &name(1))["draining"], false);
     assert_eq!(first.health(), Some(503));
-    let mut juliet = nodes.client(1, "juliet");
-    juliet.request().expect("the other serves her");
     // And back again; then it takes clients as ever.
     assert_eq!(ctl(first, &["promote"]), format!("{} is active\n", name(1)));
     assert_eq!(first.health(), Some(200));
@@ -201,6 +202,12 @@ fn a_drain_empties_a_node_at_its_rate_and_loses_nothing() {
     }
     juliet.request().expect("sent");
 
+    let other = nodes.nodes[0].c2s;
+    let back: Vec<_> = clients
+        .into_iter()
+        .enumerate()
+        .map(|(u, client)| thread::spawn(move || comes_back(client, other, &format!("m{u}"))))
+        .collect();
     let begun = Instant::now();
     let said = ctl(&nodes.nodes[1], &["drain", "--rate", "20", "--deadline", "30"]);
     assert!(said.starts_with("draining (asked by API): "), "{said}");
@@ -231,18 +238,53 @@ fn a_drain_empties_a_node_at_its_rate_and_loses_nothing() {
         assert!(patience.elapsed() < PATIENCE, "what was not acknowledged is not safe");
         juliet.read(Duration::from_millis(20)).expect("her node lives");
     }
-    // Good clients come back at the other node, and find what they had not acknowledged.
-    for (u, client) in clients.iter_mut().enumerate() {
-        read_to_end(client);
-        let mut again = nodes.client(0, &format!("user{u}"));
-        let patience = Instant::now();
-        while again.got.is_empty() {
-            assert!(patience.elapsed() < PATIENCE, "user{u} does not find its message");
-            again.read(Duration::from_millis(20)).expect("the node lives");
-        }
-        assert_eq!(again.got, [(format!("m{u}"), true)]);
-        again.acknowledge().expect("sent");
+    // Good clients come back at the other node, go on with their sessions, and get what they had not acknowledged.
+    let resumed = back.into_iter().map(|client| client.join().expect("a client comes back")).sum::<usize>();
+    println!("{resumed} of {CROWD} resumed");
+    assert!(resumed * 100 >= CROWD * 99, "{resumed} of {CROWD} resumed");
+}
+
+/// A good client: when its stream ends, it goes to the other node and resumes. Whether it could; its message is to be there, once.
+fn comes_back(mut client: Client, to: SocketAddr, message: &str) -> usize {
+    read_to_end(&mut client);
+    client.answers = true;
+    if !client.resume(to).expect("the other node answers") {
+        return 0;
     }
+    client.acknowledge().expect("sent");
+    let begun = Instant::now();
+    while client.got.is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "{message} does not come");
+        client.read(Duration::from_millis(20)).expect("the node lives");
+    }
+    client.read(Duration::from_millis(300)).expect("the node lives");
+    let ids: Vec<_> = client.got.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(ids, [message]);
+    1
+}
+
+#[test]
+fn sessions_that_wait_for_their_clients_move_without_them() {
+    let mut nodes = Nodes::start(2);
+    for user in ["juliet", "romeo"] {
+        nodes.add_user(user);
+    }
+    let (mut juliet, mut romeo) = (nodes.client(0, "juliet"), nodes.client(1, "romeo"));
+    romeo.cut();
+    eventually("his session is known", || (peer(&nodes.nodes[0], &name(2))["sessions"] == 1).then_some(()));
+    juliet.message(&format!("romeo@{DOMAIN}/here"), "away").expect("sent");
+    juliet.request().expect("sent");
+    let begun = Instant::now();
+    assert_eq!(nodes.nodes[1].terminate().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(20), "long before the deadline: {:?}", begun.elapsed());
+    assert_eq!(status(&nodes.nodes[0])["node"]["sessions"], 2);
+    // Somewhat later he is back.
+    assert!(romeo.resume(nodes.nodes[0].c2s).expect("the other node answers"), "he goes on");
+    while romeo.got.is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "what came for him is not there");
+        romeo.read(Duration::from_millis(20)).expect("the node lives");
+    }
+    assert_eq!(romeo.got.first().map(|(id, _)| id.as_str()), Some("away"));
 }
 
 #[test]

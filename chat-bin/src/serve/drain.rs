@@ -51,6 +51,10 @@ pub(super) struct Tally {
     pub(super) left: usize,
     /// Those that were closed for a drain since the process began.
     pub(super) closed: u64,
+    /// Those that went on at other nodes.
+    pub(super) moved: u64,
+    /// Stanzas that went to other nodes and have no result yet.
+    pub(super) parcels: usize,
 }
 
 /// The drain of one node.
@@ -228,13 +232,16 @@ impl Drain {
     /// How far it is, if there is one. `in_cluster`: sessions take their time; a lone node closes all at once.
     pub(super) fn status(&self, now: Tally, in_cluster: bool) -> Option<DrainStatus> {
         let begun = (*self.state())?;
-        let closed = |since: Tally, until: Tally| (until.closed - since.closed) as usize;
-        let (phase, lost) = match (begun.leaving, begun.closing) {
-            (None, _) => (DrainPhase::Grace, 0),
-            (Some((_, before)), None) => (DrainPhase::Leaving, closed(before, now)),
+        // A worker that begins anew counts anew.
+        let closed = |since: Tally, until: Tally| until.closed.saturating_sub(since.closed) as usize;
+        let moved = |since: Tally, until: Tally| until.moved.saturating_sub(since.moved) as usize;
+        let (phase, moved, lost) = match (begun.leaving, begun.closing) {
+            (None, _) => (DrainPhase::Grace, 0, 0),
+            (Some((_, before)), None) => (DrainPhase::Leaving, moved(before, now), closed(before, now)),
             // Workers that have ended do not count any more.
             (Some((_, before)), Some(then)) => {
-                (DrainPhase::Closing, closed(before, then) + then.left.saturating_sub(now.left))
+                let lost = closed(before, then) + then.left.saturating_sub(now.left);
+                (DrainPhase::Closing, moved(before, then), lost)
             }
         };
         let at = Instant::now();
@@ -250,7 +257,7 @@ impl Drain {
             by: begun.cause.name().to_owned(),
             phase,
             left: now.left,
-            moved: 0,
+            moved,
             lost,
             seconds_to_go: (grace + leaving).as_secs_f64(),
             revocable: !begun.is_signalled && begun.leaving.is_none(),
@@ -277,7 +284,7 @@ mod tests {
     }
 
     fn left(left: usize) -> Tally {
-        Tally { left, closed: 5 }
+        Tally { left, closed: 5, moved: 0, parcels: 0 }
     }
 
     async fn is_over(drain: &Drain) -> bool {
@@ -343,7 +350,8 @@ mod tests {
             drain.begin(Cause::Api, grace(0.0));
             assert_eq!(drain.pace(), None, "not before it was said that they leave");
             let to_go = |left, closed| {
-                let status = drain.status(Tally { left, closed }, true).expect("a drain");
+                let status =
+                    drain.status(Tally { left, closed, moved: 7, parcels: 0 }, true).expect("a drain");
                 (status.phase, status.left, status.lost, status.seconds_to_go.round())
             };
             assert_eq!(to_go(1_000, 5), (DrainPhase::Grace, 1_000, 0, 5.0), "200 a second");
@@ -363,7 +371,7 @@ mod tests {
             let pace = drain.pace().expect("they leave");
             assert!(pace.rate == 50 && pace.within <= Duration::from_secs(10), "{pace:?}");
             assert_eq!(to_go(600, 395).3, 10.0);
-            drain.close(Tally { left: 500, closed: 400 });
+            drain.close(Tally { left: 500, closed: 400, moved: 7, parcels: 0 });
             assert_eq!(to_go(0, 5), (DrainPhase::Closing, 0, 895, 0.0));
             drain.end();
             assert!(!drain.is_on());

@@ -226,7 +226,9 @@ impl Operator {
             self.handle.drain(rate, within, for_good);
             let over = tokio::time::Instant::now() + within + LATE;
             loop {
-                if self.tally().await.left == 0 || tokio::time::Instant::now() >= over {
+                let tally = self.tally().await;
+                let is_done = tally.left == 0 && tally.parcels == 0;
+                if is_done || tokio::time::Instant::now() >= over {
                     return;
                 }
                 tokio::select! {
@@ -274,7 +276,12 @@ pub(super) async fn follow_role(operator: Arc<Operator>) {
 }
 
 fn tally_of(overview: &Overview) -> Tally {
-    Tally { left: overview.sessions_total(), closed: overview.counts.sessions_closed }
+    Tally {
+        left: overview.sessions_total(),
+        closed: overview.counts.sessions_closed,
+        moved: overview.counts.sessions_moved,
+        parcels: overview.parcels,
+    }
 }
 
 fn role_of(role: wire::Role) -> Role {

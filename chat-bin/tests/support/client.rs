@@ -82,6 +82,11 @@ impl Client {
         Ok(true)
     }
 
+    /// The connection breaks.
+    pub fn cut(&mut self) {
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+
     fn authenticate(addr: SocketAddr, who: [&str; 3]) -> Result<Client, Gone> {
         let [user, domain, password] = who;
         let socket = TcpStream::connect_timeout(&addr, Duration::from_secs(5)).map_err(|_| Gone)?;

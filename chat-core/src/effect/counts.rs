@@ -11,6 +11,8 @@ pub struct Counts {
     pub sessions: Vec<u32>,
     /// Sessions that were closed since their node drained (`Command::Drain`).
     pub sessions_closed: u64,
+    /// Sessions that went on at another node.
+    pub sessions_moved: u64,
     /// Messages that clients sent.
     pub messages_received: u64,
     /// Presences that clients sent.
@@ -67,6 +69,7 @@ impl Counts {
         }
         self.sessions.iter_mut().zip(&other.sessions).for_each(|(own, more)| *own += more);
         self.sessions_closed += other.sessions_closed;
+        self.sessions_moved += other.sessions_moved;
         self.messages_received += other.messages_received;
         self.presences_received += other.presences_received;
         self.iqs_received += other.iqs_received;

@@ -30,6 +30,7 @@ enum Letter {
     Result { node: NodeId, envelope: u64, outcome: Outcome },
     Poke { node: NodeId, user: u16 },
     Whole { node: NodeId },
+    Takes { node: NodeId, takes: bool },
     UserChanged { node: NodeId, user: u16, roster: u64, blocked: u64 },
     Ask { node: NodeId, ask: u64, h: u32, user: u16, id: u16 },
     State { node: NodeId, ask: u64 },
@@ -114,6 +115,13 @@ pub enum NodeTold<'a> {
     Whole {
         /// Which.
         node: NodeId,
+    },
+    /// To a worker: this node takes sessions from now on, or takes none. Before it says so it takes none.
+    Takes {
+        /// Which.
+        node: NodeId,
+        /// Whether it does.
+        takes: bool,
     },
     /// What is stored of a user has changed; to the home of the user. From a worker: it has changed it, and all others are to
     /// know; then the node is 0.
@@ -238,6 +246,7 @@ impl NodeMail {
             NodeTold::Result { node, envelope, outcome } => Letter::Result { node, envelope, outcome },
             NodeTold::Poke { node, user } => Letter::Poke { node, user: self.text(user) },
             NodeTold::Whole { node } => Letter::Whole { node },
+            NodeTold::Takes { node, takes } => Letter::Takes { node, takes },
             NodeTold::UserChanged { node, user, roster, blocked } => {
                 Letter::UserChanged { node, user: self.text(user), roster, blocked }
             }
@@ -304,6 +313,7 @@ impl NodeMail {
             Letter::Result { node, envelope, outcome } => NodeTold::Result { node, envelope, outcome },
             Letter::Poke { node, user } => NodeTold::Poke { node, user: cut(user.into()) },
             Letter::Whole { node } => NodeTold::Whole { node },
+            Letter::Takes { node, takes } => NodeTold::Takes { node, takes },
             Letter::UserChanged { node, user, roster, blocked } => {
                 NodeTold::UserChanged { node, user: cut(user.into()), roster, blocked }
             }
@@ -371,6 +381,7 @@ mod tests {
             NodeTold::Result { node: NodeId(3), envelope: 9, outcome: Outcome::Lost },
             NodeTold::Poke { node: NodeId(3), user: "romeo@localhost" },
             NodeTold::Whole { node: NodeId(3) },
+            NodeTold::Takes { node: NodeId(3), takes: true },
             NodeTold::UserChanged { node: NodeId(3), user: "romeo@localhost", roster: 7, blocked: 1 << 40 },
             NodeTold::Up { node: NodeId(3), name: "chat@a" },
             NodeTold::Change { node: NodeId(3), change: Change::Put(record) },

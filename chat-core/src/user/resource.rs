@@ -113,6 +113,12 @@ impl Resource {
         }
     }
 
+    /// Since when it has waited for its client to resume it, if it does.
+    pub fn away_since(&self) -> Option<Mono> {
+        let resumable = self.sm.as_ref().is_some_and(|sm| sm.can_resume());
+        self.detached.as_ref().filter(|_| resumable && self.conn.is_none()).map(|detached| detached.since)
+    }
+
     /// The connection that will go on with this session.
     pub fn resuming(&self) -> Option<ConnId> {
         self.detached.as_ref()?.resuming

@@ -31,7 +31,7 @@ use super::agent::Event;
 use super::identity::{Identity, NodeName};
 use super::link::NotSent;
 use super::registry::{Log, LogInput, LogOutput, Received, Replica};
-use super::wire::{Envelope, EnvelopeResult, Kind, Poke, SessionWord, UserChanged, WireFault};
+use super::wire::{Envelope, EnvelopeResult, Kind, Poke, Role, SessionWord, UserChanged, WireFault};
 use crate::base::{HashKey, NodeId, WorkerId};
 #[cfg(feature = "sim")]
 use crate::effect::Plant;
@@ -83,6 +83,8 @@ struct Peer {
     is_void: bool,
     /// The parts of a session that have come from it.
     coming: Coming,
+    /// It takes clients, and sessions that others give away.
+    takes: bool,
 }
 
 /// The machine. It needs no time. See the [module](self).
@@ -132,8 +134,16 @@ impl Exchange {
                     self.begin_anew(from, Some(fault));
                 }
             }
+            Event::Says { node, role, is_draining } => {
+                let takes = *role == Role::Active && !is_draining;
+                if let Some(peer) = self.peers.get_mut(node).filter(|peer| peer.takes != takes) {
+                    peer.takes = takes;
+                    let node = peer.node;
+                    self.tell_all(&NodeTold::Takes { node, takes });
+                }
+            }
             // Frames tell of sessions, and a node that can send them is reached.
-            Event::PeerUp(_) | Event::Says { .. } => {}
+            Event::PeerUp(_) => {}
         }
     }
 
@@ -168,7 +178,10 @@ impl Exchange {
                 | NodeTold::Refuse { .. }
                 | NodeTold::Offer { .. }
                 | NodeTold::Answer { .. }) => self.send_session(&told),
-                NodeTold::Up { .. } | NodeTold::Down { .. } | NodeTold::Whole { .. } => {
+                NodeTold::Up { .. }
+                | NodeTold::Down { .. }
+                | NodeTold::Whole { .. }
+                | NodeTold::Takes { .. } => {
                     unreachable!("workers do not say who is there")
                 }
             }
@@ -330,7 +343,8 @@ impl Exchange {
         let node = self.seats.take();
         let replica = Replica::new(who.incarnation);
         let coming = Coming::default();
-        let peer = Peer { node, replica, is_told: false, is_congested: false, is_void: false, coming };
+        let (is_told, is_congested, is_void, takes) = (false, false, false, false);
+        let peer = Peer { node, replica, is_told, is_congested, is_void, coming, takes };
         self.peers.insert(who.name.clone(), peer);
         self.tell_all(&NodeTold::Up { node, name: who.name.as_str() });
         self.log.handle(LogInput::Fresh(node));
@@ -402,10 +416,14 @@ impl Exchange {
         let peer = self.peers.get_mut(name).expect("its frame was just read");
         let (old, new) = (peer.node, self.seats.take());
         peer.node = new;
+        let takes = peer.takes;
         self.seats.give_back(old);
         self.log.renumber(old, new);
         self.tell_all(&NodeTold::Down { node: old });
         self.tell_all(&NodeTold::Up { node: new, name: name.as_str() });
+        if takes {
+            self.tell_all(&NodeTold::Takes { node: new, takes });
+        }
         new
     }
 

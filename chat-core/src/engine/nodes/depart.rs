@@ -73,6 +73,7 @@ impl Engine {
         let jid = user.full_jid(index);
         let mut resource = user.resources.remove(index);
         self.cx.counts.session_ends(user.domain);
+        self.cx.counts.sessions_moved += 1;
         user.needed = self.cx.now.mono;
         // A node that was lost and has come back has another number.
         if is_lost && let Some(entry) = cluster.table.get(user.jid.as_str(), resource.name()) {

@@ -64,7 +64,7 @@ impl Engine {
     }
 
     /// A session stands still from now on: its stream ends, and what comes for it waits in its queue.
-    fn stop(&mut self, id: UserId, rid: ResourceId, node: NodeId, ask: u64, acked: &[Unacked]) {
+    pub(super) fn stop(&mut self, id: UserId, rid: ResourceId, node: NodeId, ask: u64, acked: &[Unacked]) {
         let now = self.cx.now.mono;
         let Some(resource) = self.users.get_mut(id).and_then(|user| user.resource(rid)) else { return };
         let detached = resource.detached.get_or_insert_with(|| Box::new(Detached::new(now)));

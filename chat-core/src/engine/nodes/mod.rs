@@ -38,6 +38,7 @@ mod hold;
 mod install;
 mod moves;
 mod newcomers;
+mod offer;
 mod receive;
 mod records;
 mod results;
@@ -63,6 +64,7 @@ use changed::News;
 use choose::Seen;
 use moves::Taken;
 use newcomers::Newcomers;
+use offer::Offers;
 use shown::Chores;
 
 /// This node among all.
@@ -77,6 +79,7 @@ pub(super) struct Cluster {
     /// What is done a little at a time.
     chores: Chores,
     newcomers: Newcomers,
+    offers: Offers,
     /// Counts envelopes, and messages that wait.
     next: u64,
     /// Whose each envelope is that has no result yet.
@@ -111,6 +114,7 @@ impl Cluster {
             clock: HlcClock::default(),
             chores: Chores::default(),
             newcomers: Newcomers::default(),
+            offers: Offers::default(),
             // An engine that starts anew in the same life of its node takes no result for its own that is an earlier one's.
             next: rng.next_u64() >> 32,
             envelopes: BTreeMap::new(),
@@ -163,8 +167,8 @@ impl Engine {
                     NodeTold::Installed { node, ask, user } => self.on_installed(node, ask, user),
                     NodeTold::Release { node, ask, user } => self.on_release(node, ask, user),
                     NodeTold::Offer { node, offer, user, sm } => self.on_offer(node, offer, user, sm),
-                    // Nobody offers anything yet.
-                    NodeTold::Answer { .. } => {}
+                    NodeTold::Answer { node, offer, ask } => self.on_offer_answer(node, offer, ask),
+                    NodeTold::Takes { node, takes } => self.on_takes(node, takes),
                 }
             }
         }

@@ -81,6 +81,7 @@ impl Engine {
         let Some(cluster) = &mut self.cluster else { return };
         if node != OWN && cluster.table.is_seated(node) {
             cluster.table.unseat(node);
+            cluster.offers.lose(node);
             self.begin_purge(node);
             self.cx.end_life(node);
             self.lose_node(node);

@@ -272,7 +272,7 @@ impl Engine {
     /// A node has a session for which another place would be better.
     pub(super) fn on_offer(&mut self, node: NodeId, offer: u64, bare: &str, sm: SmHash) {
         let jid = JidRef::of_prepared(bare);
-        let domain = self.cx.settings.domain_index(jid.domain()).filter(|_| !self.stopping);
+        let domain = self.cx.settings.domain_index(jid.domain()).filter(|_| !self.is_leaving());
         let Some(domain) = domain else {
             return self.cx.node_mail.put(&NodeTold::Answer { node, offer, ask: None });
         };

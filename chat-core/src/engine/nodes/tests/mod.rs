@@ -2,6 +2,7 @@
 
 mod chaos;
 mod client;
+mod drain;
 mod friends;
 mod records;
 mod routing;

@@ -9,6 +9,7 @@ pub fn node(told: &NodeTold<'_>) -> NodeId {
         NodeTold::Up { node, .. }
         | NodeTold::Down { node }
         | NodeTold::Whole { node }
+        | NodeTold::Takes { node, .. }
         | NodeTold::UserChanged { node, .. }
         | NodeTold::Change { node, .. }
         | NodeTold::Parcel { node, .. }
@@ -41,7 +42,7 @@ pub fn readdressed<'a>(told: &NodeTold<'a>, node: NodeId) -> NodeTold<'a> {
         NodeTold::Release { ask, user, .. } => NodeTold::Release { node, ask, user },
         NodeTold::Offer { offer, user, sm, .. } => NodeTold::Offer { node, offer, user, sm },
         NodeTold::Answer { offer, ask, .. } => NodeTold::Answer { node, offer, ask },
-        NodeTold::Up { .. } | NodeTold::Down { .. } | NodeTold::Whole { .. } => {
+        NodeTold::Up { .. } | NodeTold::Down { .. } | NodeTold::Whole { .. } | NodeTold::Takes { .. } => {
             panic!("no worker says that")
         }
     }
@@ -65,7 +66,7 @@ pub fn worker(told: &NodeTold<'_>, settings: &Settings) -> WorkerId {
         | NodeTold::State { ask: number, .. }
         | NodeTold::Refuse { ask: number, .. }
         | NodeTold::Answer { offer: number, .. } => asker(number),
-        NodeTold::Up { .. } | NodeTold::Down { .. } | NodeTold::Whole { .. } => {
+        NodeTold::Up { .. } | NodeTold::Down { .. } | NodeTold::Whole { .. } | NodeTold::Takes { .. } => {
             panic!("no worker says that")
         }
     }

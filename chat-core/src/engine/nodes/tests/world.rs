@@ -158,8 +158,20 @@ impl World {
 
     /// A node is told to stop.
     pub fn shut_down(&mut self, i: usize) {
+        self.command(i, &Command::Shutdown);
+    }
+
+    /// A node hears that another one takes sessions, or takes none.
+    pub fn takes(&mut self, i: usize, other: usize, takes: bool) {
+        let node = self.node(i).numbers[&other];
+        self.tell_all(i, &NodeTold::Takes { node, takes });
+        self.settle();
+    }
+
+    /// All workers of a node are told something.
+    pub fn command(&mut self, i: usize, command: &Command) {
         for w in 0..self.node(i).engines.len() {
-            self.input(i, w, Input::Command(Command::Shutdown));
+            self.input(i, w, Input::Command(command.clone()));
         }
         self.settle();
     }
@@ -422,7 +434,10 @@ impl World {
                     let to_all = |(way, _): &(&(usize, usize), &mut Pipe)| way.0 == i;
                     self.pipes.iter_mut().filter(to_all).for_each(|(_, pipe)| pipe.push_back(one.clone()));
                 }
-                NodeTold::Up { .. } | NodeTold::Down { .. } | NodeTold::Whole { .. } => {
+                NodeTold::Up { .. }
+                | NodeTold::Down { .. }
+                | NodeTold::Whole { .. }
+                | NodeTold::Takes { .. } => {
                     panic!("no worker says that")
                 }
                 told => {
