@@ -26,7 +26,7 @@ pub(super) struct SwarmArgs {
     #[arg(long, default_value_t = 1.0)]
     rate: f64,
     /// Whom each writes to: so many others, in turn.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 3)]
     partners: u32,
     /// Who has lost a connection comes back at any node, and not first where it was.
     #[arg(long)]

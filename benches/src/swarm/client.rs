@@ -50,10 +50,18 @@ pub(super) struct Common {
 }
 
 impl Common {
-    /// To whom a client writes: to a neighbour, and to others farther away.
+    /// To whom a client writes: with clients spread over up to four nodes, or six, the first of them is at the next node, the second at the
+    /// one after that, and the third where the client is.
     fn partner(&self, from: u32, partner: u32) -> u32 {
-        let step = if partner == 0 { 1 } else { self.users * partner / self.partners };
-        (from + step.max(1)) % self.users
+        let half = self.users / 2 / 12 * 12;
+        let step = match partner {
+            0 => 1,
+            1 => 2,
+            2 if half > 0 => half,
+            n => self.users * n / self.partners + n,
+        };
+        // Nobody writes to himself.
+        (from + if step % self.users == 0 { 1 } else { step }) % self.users
     }
 }
 
