@@ -241,6 +241,7 @@ impl Rig {
                 Ok(StoreDone::User(Loaded { exists: true, roster, ..Loaded::default() }))
             }
             StoreOp::SpoolRead { .. } => Ok(StoreDone::Spool(Vec::new())),
+            StoreOp::SpoolWaiting { .. } => Ok(StoreDone::Waiting(Vec::new())),
             _ => Ok(StoreDone::Done),
         }
     }

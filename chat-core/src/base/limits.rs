@@ -85,6 +85,11 @@ pub const LINK_GRACE: Span = Span::secs(5);
 pub const NEWCOMER: Span = Span::secs(12);
 /// How long after a node has told of all its sessions all workers know of them.
 pub const CLUSTER_SETTLED: Span = Span::secs(1);
+/// How often each worker of a cluster asks the store which of its users have rows that wait: what was stored elsewhere and could
+/// not be told is found after so long.
+pub const SPOOL_SWEEP: Span = Span::secs(30);
+/// About so many users it asks at a time: 200 questions for 100,000 users.
+pub const SPOOL_SWEEP_USERS: usize = 500;
 /// Work that a node's coming and going makes for all users of a worker is done in steps, one each so often …
 pub const CLUSTER_STEP: Span = Span::millis(20);
 /// … each for so many users: 3,200 in a second, a few per cent of a core.

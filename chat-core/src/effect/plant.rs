@@ -29,11 +29,13 @@ pub enum Plant {
     DropWithLoser,
     /// A session that gives way to another of its full JID is told to be gone, and nobody doubts it.
     BelieveLoser,
+    /// Rows that wait in the store, and of which nobody told, are not looked for.
+    NoSweep,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Plant; 13] = [
+    pub const ALL: [Plant; 14] = [
         Plant::AckEarly,
         Plant::DropOnResume,
         Plant::SwapRows,
@@ -47,6 +49,7 @@ impl Plant {
         Plant::WrongWinner,
         Plant::DropWithLoser,
         Plant::BelieveLoser,
+        Plant::NoSweep,
     ];
 
     /// Whether only a node that is part of a cluster can have it.

@@ -53,6 +53,10 @@ impl ReferenceStore {
                 let rows = self.spool_read(user, *after, *rows_max as usize, *bytes_max as usize);
                 return Ok(StoreDone::Spool(rows));
             }
+            StoreOp::SpoolWaiting { users } => {
+                let waits = |user: &&BareJid| self.spool(user.as_str()).next().is_some();
+                return Ok(StoreDone::Waiting(users.iter().filter(waits).cloned().collect()));
+            }
             StoreOp::SpoolDelete { user, ids } => {
                 let Some(record) = self.users.get_mut(user) else { return Ok(StoreDone::Done) };
                 for place in ids.iter().filter_map(|id| record.places.remove(id)) {

@@ -20,7 +20,7 @@ pub struct SpoolRow {
     pub stanza: Arc<[u8]>,
 }
 
-/// An operation on the data of one bare JID.
+/// An operation on the data of one bare JID, but for [`StoreOp::SpoolWaiting`].
 #[derive(Debug, Clone)]
 pub enum StoreOp {
     /// Everything the engine keeps in memory about a user, answered by [`StoreDone::User`].
@@ -73,6 +73,12 @@ pub enum StoreOp {
         /// Return no further row once the stanzas returned have this many bytes (at least one row is returned).
         bytes_max: u32,
     },
+    /// Which of these users have rows in their spools, answered by [`StoreDone::Waiting`]. An answer from a little earlier does no
+    /// harm, so the operation keeps an order with those of its first user only.
+    SpoolWaiting {
+        /// Who; not empty.
+        users: Vec<BareJid>,
+    },
     /// The end of these rows: their client has them. Rows that are not there are no error. Answered by
     /// [`StoreDone::Done`].
     SpoolDelete {
@@ -101,12 +107,13 @@ impl StoreOp {
             | StoreOp::SpoolRead { user, .. }
             | StoreOp::SpoolDelete { user, .. }
             | StoreOp::RemoveUser { user } => user,
+            StoreOp::SpoolWaiting { users } => users.first().expect("it asks for somebody"),
         }
     }
 
     /// Whether the operation changes anything.
     pub fn is_write(&self) -> bool {
-        !matches!(self, StoreOp::LoadUser { .. } | StoreOp::SpoolRead { .. })
+        !matches!(self, StoreOp::LoadUser { .. } | StoreOp::SpoolRead { .. } | StoreOp::SpoolWaiting { .. })
     }
 }
 
@@ -131,6 +138,8 @@ pub enum StoreDone {
     /// Oldest first: the answer to [`StoreOp::SpoolRead`]. Fewer rows than asked for does not mean the end; an
     /// empty answer does.
     Spool(Vec<(SpoolSeq, SpoolRow)>),
+    /// In any order: the answer to [`StoreOp::SpoolWaiting`].
+    Waiting(Vec<BareJid>),
     /// A write that needs no other answer.
     Done,
 }

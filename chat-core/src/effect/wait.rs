@@ -42,6 +42,8 @@ pub enum Wait {
     },
     /// Rows of the spool that are to be delivered.
     Rows(UserId),
+    /// Whose spools are not empty.
+    Sweep,
     /// Nobody; the answer only ends the retries.
     Nobody,
 }

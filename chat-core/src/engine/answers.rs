@@ -108,6 +108,7 @@ impl Engine {
                 }
                 self.take_held(user);
             }
+            Wait::Sweep => self.on_swept(result),
             Wait::Nobody => {
                 if let (Some(StoreOp::SpoolDelete { user, ids }), Err(_)) = (request.op.as_deref(), result) {
                     self.on_not_deleted(user, ids);

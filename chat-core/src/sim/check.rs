@@ -159,8 +159,7 @@ impl World {
     /// Nothing waits for users who are there (invariant 12).
     fn check_spools(&mut self) {
         let faults = &self.plan.faults;
-        if faults.store_fails > 0 || !faults.outages.is_empty() || faults.overloaded > 0 || self.forgot_rows()
-        {
+        if faults.store_fails > 0 || !faults.outages.is_empty() || faults.overloaded > 0 {
             return;
         }
         for user in 0..self.plan.users {
@@ -171,15 +170,6 @@ impl World {
                 self.ledger.fail(format!("{rows} messages wait for user {user}, who is there: {tags:?}"));
             }
         }
-    }
-
-    /// Whether a node may have written a row and died, or counted as dead, before it told the one that has the client.
-    fn forgot_rows(&self) -> bool {
-        let Some(cluster) = &self.plan.cluster else { return false };
-        self.servers.len() > 1
-            && (!cluster.harms.is_empty()
-                || !self.plan.faults.crashes.is_empty()
-                || !self.plan.faults.shutdowns.is_empty())
     }
 
     /// Each subscriber knows the truth, and nobody else does (invariants 6 and 7).

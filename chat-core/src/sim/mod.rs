@@ -21,8 +21,6 @@
 //!
 //! - (3) Order holds for all that a sender says at one node in one life of that node, not across a new login at another: there a
 //!   session cannot be resumed.
-//! - (12) Spools of users who are there are empty in the end only if nothing went wrong with nodes and links: what one node
-//!   has stored and could tell nobody of is not looked for every 30 s.
 //! - All speak one version of the protocol.
 
 mod auth;

@@ -134,6 +134,7 @@ impl Shop {
             StoreOp::SpoolPut { .. } => "put",
             StoreOp::SpoolRead { .. } => "read",
             StoreOp::SpoolDelete { .. } => "delete",
+            StoreOp::SpoolWaiting { .. } => "waiting",
             StoreOp::RemoveUser { .. } => "remove",
         });
         match self.mood {

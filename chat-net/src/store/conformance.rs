@@ -146,6 +146,18 @@ impl Bench {
         }
     }
 
+    /// Those of these users who have rows.
+    #[track_caller]
+    pub(crate) fn waiting(&self, users: &[BareJid]) -> Vec<BareJid> {
+        match self.ask(StoreOp::SpoolWaiting { users: users.to_vec() }) {
+            Ok(StoreDone::Waiting(mut found)) => {
+                found.sort_by_key(|user| users.iter().position(|u| u == user));
+                found
+            }
+            other => panic!("SpoolWaiting gave {other:?}"),
+        }
+    }
+
     /// The ids of all rows of a user's spool, oldest first.
     #[track_caller]
     pub(crate) fn spooled(&self, user: &BareJid) -> Vec<u128> {

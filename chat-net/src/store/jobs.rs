@@ -62,6 +62,7 @@ impl Job {
                     }
                     StoreOp::SpoolPut { row, .. } => row.stanza.len(),
                     StoreOp::SpoolDelete { ids, .. } => 16 * ids.len(),
+                    StoreOp::SpoolWaiting { users } => 64 * users.len(),
                     StoreOp::LoadUser { .. }
                     | StoreOp::Touch { .. }
                     | StoreOp::SpoolRead { .. }

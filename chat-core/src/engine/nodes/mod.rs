@@ -19,6 +19,7 @@
 //! - Of two sessions with one full JID the node of the earlier ends its own, with `<conflict/>` (`conflict`).
 //! - A session that another node is to have stands still until that has it, or does not (`take`, `hold`, `install`, `depart`,
 //!   `moves`): it lives at one node, and each of its unacknowledged messages has somebody who answers for it.
+//! - A row that waits in the store for a user who is here is found, also if nobody told of it (`sweep`).
 //! - What comes from another node is given to the sessions that it names, or to nobody: it is neither routed on nor stored
 //!   here (`receive`).
 //!
@@ -44,6 +45,7 @@ mod records;
 mod results;
 mod send;
 mod shown;
+mod sweep;
 mod take;
 mod turn;
 
@@ -66,6 +68,7 @@ use moves::Taken;
 use newcomers::Newcomers;
 use offer::Offers;
 use shown::Chores;
+use sweep::Sweep;
 
 /// This node among all.
 const OWN: NodeId = NodeId::OWN;
@@ -80,6 +83,7 @@ pub(super) struct Cluster {
     chores: Chores,
     newcomers: Newcomers,
     offers: Offers,
+    sweep: Sweep,
     /// Counts envelopes, and messages that wait.
     next: u64,
     /// Whose each envelope is that has no result yet.
@@ -115,6 +119,7 @@ impl Cluster {
             chores: Chores::default(),
             newcomers: Newcomers::default(),
             offers: Offers::default(),
+            sweep: Sweep::default(),
             // An engine that starts anew in the same life of its node takes no result for its own that is an earlier one's.
             next: rng.next_u64() >> 32,
             envelopes: BTreeMap::new(),

@@ -119,6 +119,7 @@ impl Engine {
             return;
         }
         cluster.chores.early.whole(now, node);
+        cluster.sweep.hasten(now, node);
         cluster.chores.shows.push_back((now + CLUSTER_SETTLED, node, 0));
         cluster.chores.stale = self.users.iter().map(|user| user.id).collect();
         self.arm_chores();
@@ -136,7 +137,9 @@ impl Engine {
 
     pub(super) fn arm_chores(&mut self) {
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
-        let Some(at) = cluster.chores.next(self.cx.now.mono) else { return };
+        let sweep = cluster.sweep.next().map(|at| at.max(self.cx.now.mono + CLUSTER_STEP));
+        let next = [cluster.chores.next(self.cx.now.mono), sweep];
+        let Some(at) = next.into_iter().flatten().min() else { return };
         if let Some((timer, armed)) = cluster.chores.armed {
             if armed <= at {
                 return;
@@ -160,6 +163,7 @@ impl Engine {
         self.show_to_newcomers();
         self.read_some_again();
         self.tell_lost();
+        self.sweep_some();
         self.arm_chores();
     }
 

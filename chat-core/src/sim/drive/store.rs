@@ -77,6 +77,7 @@ fn describe(op: &StoreOp) -> String {
     let more = match op {
         StoreOp::SpoolPut { row, .. } => format!("{:?} {:?}", tag_in(&row.stanza), row.id),
         StoreOp::SpoolRead { after, .. } => format!("{after:?}"),
+        StoreOp::SpoolWaiting { users } => format!("and {} more", users.len() - 1),
         StoreOp::SpoolDelete { ids, .. } => format!("{ids:?}"),
         _ => String::new(),
     };

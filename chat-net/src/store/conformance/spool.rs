@@ -13,6 +13,7 @@ pub(super) const CASES: &[Case] = &[
     ("pages by rows", pages_by_rows),
     ("pages by bytes", pages_by_bytes),
     ("deletion takes what is named", deletion),
+    ("those with rows are found among others", waiting),
     ("numbers are never given twice", numbers),
 ];
 
@@ -54,6 +55,21 @@ fn unique_per_user(bench: &Bench) {
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].1, row(5, user.as_bytes()));
     }
+}
+
+fn waiting(bench: &Bench) {
+    let [juliet, romeo, nurse, nobody] =
+        ["juliet", "romeo", "nurse", "nobody"].map(|name| jid(&format!("{name}@example.org")));
+    bench.done(put(&juliet, 1, b"one"));
+    bench.done(put(&juliet, 2, b"two"));
+    bench.done(put(&nurse, 1, b"three"));
+    bench.done(StoreOp::Touch { user: romeo.clone() });
+    let users = vec![romeo, juliet.clone(), nobody, nurse.clone()];
+    assert_eq!(bench.waiting(&users), [juliet.clone(), nurse.clone()]);
+    bench.done(StoreOp::SpoolDelete { user: juliet.clone(), ids: vec![MsgId(1)] });
+    assert_eq!(bench.waiting(&users), [juliet.clone(), nurse.clone()]);
+    bench.done(StoreOp::SpoolDelete { user: juliet, ids: vec![MsgId(2)] });
+    assert_eq!(bench.waiting(&users), [nurse]);
 }
 
 fn limit(bench: &Bench) {

@@ -1,9 +1,11 @@
 //! The engine's operations in SQL.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chat_core::base::{MsgId, Utc};
 use chat_core::effect::{Loaded, SpoolRow, SpoolSeq, StoreDone, StoreError, StoreOp, StoreResult};
+use chat_core::jid::BareJid;
 use deadpool_postgres::Client;
 use tokio_postgres::types::FromSql;
 use tokio_postgres::{Error, Row};
@@ -26,6 +28,7 @@ pub(super) fn makes_user(op: &StoreOp) -> bool {
         | StoreOp::SpoolPut { .. } => true,
         StoreOp::LoadUser { .. }
         | StoreOp::SpoolRead { .. }
+        | StoreOp::SpoolWaiting { .. }
         | StoreOp::SpoolDelete { .. }
         | StoreOp::RemoveUser { .. } => false,
     }
@@ -55,6 +58,15 @@ pub(super) fn send<'a>(
                     [&user.as_str(), &after.0, &rows_max, &bytes_max];
                 let rows = client.query(sql(Sql::SpoolRead), &parameters).await?;
                 Ok(Ok(StoreDone::Spool(rows.iter().map(spooled).collect::<Result<_, _>>()?)))
+            });
+        }
+        (StoreOp::SpoolWaiting { users }, _) => {
+            return Box::pin(async move {
+                let names: Vec<&str> = users.iter().map(BareJid::as_str).collect();
+                let rows = client.query(sql(Sql::SpoolWaiting), &[&names]).await?;
+                let there = rows.iter().map(|row| get(row, 0)).collect::<Result<HashSet<&str>, _>>()?;
+                let waits = |user: &&BareJid| there.contains(user.as_str());
+                Ok(Ok(StoreDone::Waiting(users.iter().filter(waits).cloned().collect())))
             });
         }
         (_, Some(owner)) => owner,
@@ -94,7 +106,9 @@ pub(super) fn send<'a>(
             client.execute(sql(Sql::Remove), &[&owner]).await?;
             DONE
         }),
-        StoreOp::LoadUser { .. } | StoreOp::SpoolRead { .. } => unreachable!("reads are above"),
+        StoreOp::LoadUser { .. } | StoreOp::SpoolRead { .. } | StoreOp::SpoolWaiting { .. } => {
+            unreachable!("reads are above")
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) enum Sql {
     PutBlocked,
     SpoolPut,
     SpoolRead,
+    SpoolWaiting,
     SpoolDelete,
     Remove,
     AccountGet,
@@ -30,7 +31,7 @@ pub(super) enum Sql {
 }
 
 /// In the order of [`Sql`].
-const ALL: [(Sql, &str); 19] = [
+const ALL: [(Sql, &str); 20] = [
     // In the order of names, so that two transactions never wait for each other.
     (
         Sql::Lock,
@@ -89,6 +90,11 @@ const ALL: [(Sql, &str); 19] = [
                     WHERE owner = (SELECT id FROM chat_user WHERE jid = $1) AND seq > $2
                     ORDER BY seq LIMIT $3::bigint) AS page) AS counted
             WHERE before = 0 OR before < $4::bigint ORDER BY seq",
+    ),
+    (
+        Sql::SpoolWaiting,
+        "SELECT jid FROM chat_user WHERE jid = ANY ($1::text[])
+            AND EXISTS (SELECT FROM chat_spool WHERE chat_spool.owner = chat_user.id)",
     ),
     (Sql::SpoolDelete, "DELETE FROM chat_spool WHERE owner = $1 AND id = ANY ($2::bytea[])"),
     // Somebody whose account was made anew stays, and begins with nothing.

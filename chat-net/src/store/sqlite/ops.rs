@@ -38,6 +38,17 @@ pub(super) fn apply(db: &Connection, op: &StoreOp) -> Result<StoreDone> {
         StoreOp::SpoolRead { user, after, rows_max, bytes_max } => {
             return Ok(StoreDone::Spool(spool_read(db, user, *after, *rows_max, *bytes_max)?));
         }
+        StoreOp::SpoolWaiting { users } => {
+            let sql = "SELECT 1 FROM spool WHERE owner = (SELECT id FROM user WHERE jid = ?1) LIMIT 1";
+            let mut waits = db.prepare_cached(sql)?;
+            let mut found = Vec::new();
+            for user in users {
+                if waits.exists([user.as_str()])? {
+                    found.push(user.clone());
+                }
+            }
+            return Ok(StoreDone::Waiting(found));
+        }
         StoreOp::SpoolDelete { user, ids } => {
             let Some(owner) = find(db, user)? else { return Ok(StoreDone::Done) };
             let mut delete = db.prepare_cached("DELETE FROM spool WHERE owner = ?1 AND id = ?2")?;

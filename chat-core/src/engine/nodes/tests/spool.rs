@@ -42,6 +42,53 @@ fn who_finds_rows_when_it_loads_a_user_tells_her_nodes_before_anything_else() {
     at_rest(&w);
 }
 
+/// Who wrote it could not tell anybody, or it was not heard.
+#[test]
+fn a_row_of_which_nobody_told_is_found() {
+    let mut w = World::new(&[1, 2]);
+    let (b, low) = (w.login(1, "juliet/b", true), w.login(0, "juliet/low", true));
+    w.send(low, "<presence><priority>-1</priority></presence>");
+    w.wait(40_000);
+    put(&mut w, 7, "old");
+    w.wait(31_000);
+    assert_eq!((w.bodies(b), w.bodies(low).len()), (vec!["~old".to_owned()], 0));
+    // It is with its client, and is not read once more.
+    w.wait(31_000);
+    assert_eq!((w.bodies(b).len(), w.spool("juliet").len()), (0, 1));
+    w.ack(b);
+    assert!(w.spool("juliet").is_empty());
+    // A node that comes back may have stored something meanwhile.
+    w.unlink(0, 1);
+    put(&mut w, 8, "new");
+    w.link(0, 1);
+    w.settle();
+    w.wait(2_000);
+    assert_eq!(w.bodies(b), ["~new"]);
+}
+
+/// The other half of the test above: nothing else finds it.
+#[cfg(feature = "sim")]
+#[test]
+fn without_the_sweep_it_is_not_found() {
+    let mut w = World::with(&[1, 1], |settings| settings.plant = Some(crate::effect::Plant::NoSweep));
+    let b = w.login(1, "juliet/b", true);
+    w.wait(40_000);
+    put(&mut w, 7, "old");
+    w.wait(62_000);
+    assert!(w.bodies(b).is_empty());
+}
+
+#[test]
+fn a_node_that_stops_looks_for_nothing() {
+    let mut w = World::new(&[1, 1]);
+    w.login(0, "juliet/b", true);
+    w.stuck_reads = true;
+    w.shut_down(0);
+    put(&mut w, 7, "old");
+    w.wait(40_000);
+    assert_eq!(w.spool("juliet"), ["old"]);
+}
+
 /// The client that was reading is gone, and whoever is left here gets no messages: what comes does not stand behind rows that
 /// nobody here will ever read.
 #[test]
