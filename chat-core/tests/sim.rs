@@ -141,11 +141,11 @@ fn planted_bugs_of_clusters_are_found() {
     for (plant, known) in [
         (Plant::AckEarly, 0),
         (Plant::DropOnRejoin, 25),
-        (Plant::ReceiptIsResult, 3),
-        (Plant::ForgetLife, 10),
-        (Plant::OvertakeElsewhere, 55),
+        (Plant::ReceiptIsResult, 19),
+        (Plant::ForgetLife, 59),
+        (Plant::OvertakeElsewhere, 763),
         (Plant::WrongWinner, 22),
-        (Plant::DropWithLoser, 108),
+        (Plant::DropWithLoser, 284),
         (Plant::BelieveLoser, 555),
     ] {
         if std::env::var("PLANT").is_ok_and(|name| name != format!("{plant:?}")) {
