@@ -38,20 +38,29 @@ def main():
         if any(name in s.servers for s in chosen):
             prepare(fleet[name], load, {s.key for s in chosen})
     machine = describe(fleet)
+    kept = kept_runs(pathlib.Path(options.out), {s.key for s in chosen}) if options.only else []
     runs = []
     for number in range(options.rounds):
         for scenario in chosen:
             # The order turns from round to round, so that nobody always follows the same neighbour.
             turn = number % len(scenario.servers)
             for name in scenario.servers[turn:] + scenario.servers[:turn]:
-                runs.append(measure(number, scenario, fleet[name], load, options))
+                taken = {"date": machine["date"], "commit": machine["commit"], "seconds": options.seconds}
+                runs.append(taken | measure(number, scenario, fleet[name], load, options))
         # After each round, so that whoever loses patience keeps what there is.
-        write(chosen, runs, machine, options, number + 1)
+        write(kept + runs, machine, options)
 
 
-def write(chosen, runs, machine, options, rounds):
+def kept_runs(out, chosen):
+    """What the page has of the scenarios that are not measured now."""
+    raw = out.with_suffix(".jsonl")
+    lines = raw.read_text().splitlines()[1:] if raw.exists() else []
+    return [run for run in map(json.loads, lines) if run["scenario"] not in chosen]
+
+
+def write(runs, machine, options):
     out = pathlib.Path(options.out)
-    out.write_text(results.page(chosen, runs, machine, rounds, options.seconds))
+    out.write_text(results.page(SCENARIOS, runs, machine))
     # The machine, then a line for each run.
     raw = out.with_suffix(".jsonl")
     raw.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in [machine, *runs]))
@@ -70,7 +79,7 @@ def arguments():
     parser.add_argument(
         "--noise", type=float, default=0.1, metavar="CORES", help="a round in which others used more is left out"
     )
-    parser.add_argument("--only", nargs="*", choices=[s.key for s in SCENARIOS], help="these scenarios")
+    parser.add_argument("--only", nargs="*", choices=[s.key for s in SCENARIOS], help="these scenarios; the page keeps what it has of the others")
     parser.add_argument("--out", default=str(here.parent / "RESULTS.md"), help="the page to write")
     parser.add_argument("--work", default=str(here.parent.parent / "target" / "compare"), help="where the servers keep their data")
     parser.add_argument("--binaries", default=str(here.parent.parent / "target" / "release"), help="where chat and chat-load are")

@@ -6,21 +6,22 @@ KIB = 1024
 PLOTS = {"steady-4000": "latency", "idle": "memory"}
 
 
-def page(scenarios, runs, machine, rounds, seconds):
+def page(scenarios, runs, machine):
     lines = [
         "# Comparison",
         "",
         "Written by `benches/compare/run`; what it does is in [README.md](README.md). Medians of the rounds that were not noisy;",
-        "in brackets the smallest and the largest. Ratios are those of the medians, ours being 1. All servers ran in the same",
-        "session, in turn, each on the same machine as the load tool.",
+        "in brackets the smallest and the largest. Ratios are those of the medians, ours being 1. For each table all servers ran in",
+        "the same session, in turn, each on the same machine as the load tool; when, how often and with which commit of ours stands above it.",
         "",
-        f"{machine['date']}, {machine['cores']} cores ({machine['cpu']}), Linux {machine['kernel']}, {rounds} rounds of"
-        f" {seconds:g} s; ours at `{machine['commit']}`, " + ", ".join(
-            f"{v}" for n, v in machine["versions"].items() if n != "chat") + ".",
+        f"{machine['cores']} cores ({machine['cpu']}), Linux {machine['kernel']}; "
+        + ", ".join(v for n, v in machine["versions"].items() if n != "chat") + ".",
         "",
     ]  # fmt: skip
     lines += goals(runs)
     for scenario in scenarios:
+        if not any(r["scenario"] == scenario.key for r in runs):
+            continue
         lines += table(scenario, runs)
         if scenario.key in PLOTS:
             lines += [f"![{PLOTS[scenario.key]}](results-{PLOTS[scenario.key]}.svg)", ""]
@@ -28,7 +29,7 @@ def page(scenarios, runs, machine, rounds, seconds):
 
 
 def table(scenario, runs):
-    lines = [f"## {scenario.title}", "", f"`chat-load {' '.join(scenario.arguments)}`", ""]
+    lines = [f"## {scenario.title}", "", f"`chat-load {' '.join(scenario.arguments)}`; {taken(scenario, runs)}", ""]
     head = "| | rounds |"
     for _, heading, _, _ in scenario.figures:
         head += f" {heading} | to ours |"
@@ -48,6 +49,14 @@ def table(scenario, runs):
             row += f" {median:,.{decimals}f} ({min(values):,.{decimals}f} to {max(values):,.{decimals}f}) | {ratio} |"
         lines.append(row)
     return [*lines, ""]
+
+
+def taken(scenario, runs):
+    """When and how a table was measured."""
+    of = [r for r in runs if r["scenario"] == scenario.key]
+    rounds = 1 + max(r["round"] for r in of)
+    length = f" of {of[0]['seconds']:g} s" if scenario.timed else ""
+    return f"{of[0]['date']}, {rounds} rounds{length}, ours at `{of[0]['commit']}`"
 
 
 def goals(runs):

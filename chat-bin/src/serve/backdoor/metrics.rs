@@ -1,7 +1,7 @@
 //! Numbers in the text format of Prometheus (version 0.0.4).
 //!
 //! They are made when somebody asks, of plain numbers that the workers and the drivers count anyway
-//! (docs/decisions/0014-metrics-by-hand.md). Names and labels are part of the API.
+//! (docs/decisions/0016-metrics-by-hand.md). Names and labels are part of the API.
 
 use std::fmt::{Display, Write as _};
 
