@@ -39,20 +39,24 @@ fn identity(i: usize) -> Identity {
     Identity { name: name(i), incarnation: Incarnation(1), boot: BootId([i as u8 + 1; 16]) }
 }
 
-/// Frames one after the other: what reads is written alike.
-fn frames(mut bytes: &[u8]) {
-    while let Ok(Some((frame, taken))) = read_frame(bytes, 1, 64 * 1024) {
+/// Frames one after the other, in each version: what reads is written alike.
+fn frames(bytes: &[u8]) {
+    (Versions::OURS.min..=Versions::OURS.max).for_each(|version| frames_of(bytes, version));
+}
+
+fn frames_of(mut bytes: &[u8], version: u16) {
+    while let Ok(Some((frame, taken))) = read_frame(bytes, version, 64 * 1024) {
         if let Seen::Known(kind) = frame.seen {
             let mut out = Vec::new();
             write_frame(&mut out, kind, frame.number, frame.body);
             assert_eq!(out, &bytes[..taken], "a frame is written as it reads");
-            let _ = body(kind, frame.body);
+            let _ = body(kind, frame.body, version);
         }
         bytes = &bytes[taken..];
     }
 }
 
-fn body(kind: Kind, body: &[u8]) -> Result<(), WireFault> {
+fn body(kind: Kind, body: &[u8], version: u16) -> Result<(), WireFault> {
     let mut out = Vec::new();
     match kind {
         Kind::Hello => {
@@ -63,23 +67,25 @@ fn body(kind: Kind, body: &[u8]) -> Result<(), WireFault> {
         Kind::Proof => Proof::read(body)?.write(&mut out),
         Kind::Refuse => Refusal::read(body)?.write(&mut out),
         Kind::Join | Kind::Receipt | Kind::Ping | Kind::Pong | Kind::Bye => {
-            Control::read(kind, body)?.write(&mut out);
+            Control::read(kind, body, version)?.write(&mut out, version);
         }
-        Kind::Envelope => Envelope::read(body)?.write(&mut out),
-        Kind::EnvelopeResult => EnvelopeResult::read(body)?.write(&mut out),
-        Kind::Poke => Poke::read(body)?.write(&mut out),
-        Kind::UserChanged => UserChanged::read(body)?.write(&mut out),
-        Kind::SessionAsk => SessionAsk::read(body)?.write(&mut out),
+        Kind::Envelope => Envelope::read(body, version)?.write(&mut out, version),
+        Kind::EnvelopeResult => EnvelopeResult::read(body, version)?.write(&mut out, version),
+        Kind::Poke => Poke::read(body, version)?.write(&mut out, version),
+        Kind::UserChanged => UserChanged::read(body, version)?.write(&mut out, version),
+        Kind::SessionAsk => SessionAsk::read(body, version)?.write(&mut out, version),
         Kind::SessionState => {
-            let part = SessionPart::read(body)?;
-            part.write(&mut out);
-            session(part.bytes);
+            let part = SessionPart::read(body, version)?;
+            part.write(&mut out, version);
+            session(part.bytes, version);
         }
-        Kind::SessionRefuse => SessionRefuse::read(body)?.write(&mut out),
-        Kind::SessionInstalled | Kind::SessionRelease => SessionWord::read(body)?.write(&mut out),
-        Kind::SessionOffer => SessionOffer::read(body)?.write(&mut out),
-        Kind::SessionAnswer => SessionAnswer::read(body)?.write(&mut out),
-        Kind::Leaving => Leaving::read(body)?.write(&mut out),
+        Kind::SessionRefuse => SessionRefuse::read(body, version)?.write(&mut out, version),
+        Kind::SessionInstalled | Kind::SessionRelease => {
+            SessionWord::read(body, version)?.write(&mut out, version)
+        }
+        Kind::SessionOffer => SessionOffer::read(body, version)?.write(&mut out, version),
+        Kind::SessionAnswer => SessionAnswer::read(body, version)?.write(&mut out, version),
+        Kind::Leaving => Leaving::read(body, version)?.write(&mut out, version),
         _ => return Ok(()),
     }
     assert_eq!(out, body, "{kind:?} is written as it reads");
@@ -87,10 +93,10 @@ fn body(kind: Kind, body: &[u8]) -> Result<(), WireFault> {
 }
 
 /// A session that moves, if these bytes are one: what reads is written alike.
-fn session(bytes: &[u8]) {
-    if let Ok(state) = read_session(bytes) {
+fn session(bytes: &[u8], version: u16) {
+    if let Ok(state) = read_session(bytes, version) {
         let mut out = Vec::new();
-        write_session(&state, &mut out);
+        write_session(&state, &mut out, version);
         assert_eq!(out, bytes, "a session is written as it reads");
     }
 }
@@ -244,7 +250,7 @@ fn after(end: &mut End, wires: &mut [Wire], now: Mono, i: usize) {
                         wire.open[i] = false;
                     }
                 }
-                LinkOutput::Fresh(_) => {
+                LinkOutput::Fresh { .. } => {
                     end.chapter = end.chapter.wrapping_add(1);
                     (end.sent, end.reading, end.received) = (0, None, 0);
                 }

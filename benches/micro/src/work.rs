@@ -8,6 +8,7 @@ use std::hint::black_box;
 
 use chat_core::base::{HashKey, Hlc, Key, KeyedMap, Mono, NodeId, Span, Timers, UserId, WorkerId};
 use chat_core::cluster::registry::{Log, LogInput, LogOutput, Received, Replica};
+use chat_core::cluster::wire::Versions;
 use chat_core::cluster::{Incarnation, NodeName};
 use chat_core::jid::BareJid;
 use chat_core::route::decision::{ResourceView, Target, What, decide};
@@ -340,14 +341,14 @@ fn registry() -> (Table, Vec<String>) {
 
 fn registry_update() -> Box<dyn FnMut()> {
     let (mut table, users) = registry();
-    let life = Incarnation(1);
+    let (life, version) = (Incarnation(1), Versions::OURS.max);
     let mut log = Log::new(&node("chat@ch-1.example.net"), life, REGISTRY_KEY);
     for user in &users {
         log.handle(LogInput::Changed(session(user, 0)));
     }
-    let mut replica = Replica::new(life);
+    let mut replica = Replica::new(life, version);
     for to in [NodeId(1), NodeId(2)] {
-        log.handle(LogInput::Fresh(to));
+        log.handle(LogInput::Fresh { node: to, version });
         while log.wants_room(to) {
             log.handle(LogInput::Room(to));
             let Some(LogOutput::Send { kind, body, .. }) = log.poll_output() else { unreachable!("a part") };

@@ -40,6 +40,22 @@ pub struct SessionState {
     pub queue: Vec<Queued>,
     /// Messages that the user's clients have, and that may come once more: another node, or the spool, may not know yet.
     pub recent: Vec<MsgId>,
+    /// Another node was given this session before, and it is not known what it did with it: how many stanzas the client can
+    /// have got there of those that were sent before, modulo 2^32. Known since version 2 of the protocol between nodes.
+    pub unsure: Option<u32>,
+}
+
+impl SessionState {
+    /// The first version of the protocol between nodes that can say all of it. A node that speaks an older one must not get the
+    /// session.
+    pub fn since(&self) -> u16 {
+        SessionState::since_of(self.unsure)
+    }
+
+    /// The same of one of which this much is known.
+    pub fn since_of(unsure: Option<u32>) -> u16 {
+        if unsure.is_some() { 2 } else { 1 }
+    }
 }
 
 /// Without what is a secret, and without what the client's correspondents wrote.

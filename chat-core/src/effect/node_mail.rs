@@ -22,7 +22,7 @@ struct Content {
 /// A letter without its text.
 #[derive(Debug, Clone, Copy)]
 enum Letter {
-    Up { node: NodeId, name: u16 },
+    Up { node: NodeId, version: u16, name: u16 },
     Down { node: NodeId },
     Put { node: NodeId, user: u16, resource: u16, numbers: Numbers },
     Remove { node: NodeId, user: u16, resource: u16 },
@@ -72,6 +72,8 @@ pub enum NodeTold<'a> {
         node: NodeId,
         /// Its name, by which ties are broken ([`Settings::cluster`](super::Settings::cluster)).
         name: &'a str,
+        /// The version of the protocol between nodes that this one speaks with it.
+        version: u16,
     },
     /// To a worker: this node is gone, or what it was told does not count any more. Nothing more comes from it under this
     /// number, and nothing that was sent to it will be answered.
@@ -226,7 +228,7 @@ impl NodeMail {
     /// Adds a piece.
     pub fn put(&mut self, told: &NodeTold<'_>) {
         let letter = match *told {
-            NodeTold::Up { node, name } => Letter::Up { node, name: self.text(name) },
+            NodeTold::Up { node, name, version } => Letter::Up { node, version, name: self.text(name) },
             NodeTold::Down { node } => Letter::Down { node },
             NodeTold::Change { node, change: Change::Put(record) } => {
                 let Record { user, resource, priority, carbons, sm, worker, bound } = record;
@@ -290,7 +292,7 @@ impl NodeMail {
             now
         };
         self.0.letters.iter().map(move |letter| match *letter {
-            Letter::Up { node, name } => NodeTold::Up { node, name: cut(name.into()) },
+            Letter::Up { node, version, name } => NodeTold::Up { node, name: cut(name.into()), version },
             Letter::Down { node } => NodeTold::Down { node },
             Letter::Put { node, user, resource, numbers } => {
                 let Numbers { priority, carbons, sm, worker, bound } = numbers;
@@ -383,7 +385,7 @@ mod tests {
             NodeTold::Whole { node: NodeId(3) },
             NodeTold::Takes { node: NodeId(3), takes: true },
             NodeTold::UserChanged { node: NodeId(3), user: "romeo@localhost", roster: 7, blocked: 1 << 40 },
-            NodeTold::Up { node: NodeId(3), name: "chat@a" },
+            NodeTold::Up { node: NodeId(3), name: "chat@a", version: 2 },
             NodeTold::Change { node: NodeId(3), change: Change::Put(record) },
             NodeTold::Change {
                 node: NodeId(0),
@@ -400,7 +402,7 @@ mod tests {
             mail.clear();
         }
         for _ in 0..2 * ROOM_KEPT / 1000 {
-            mail.put(&NodeTold::Up { node: NodeId(1), name: &" ".repeat(1000) });
+            mail.put(&NodeTold::Up { node: NodeId(1), name: &" ".repeat(1000), version: 1 });
         }
         mail.clear();
         assert!(mail.0.text.capacity() < ROOM_KEPT);

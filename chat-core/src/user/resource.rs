@@ -109,7 +109,7 @@ impl Resource {
                 all.push_back(jid);
                 all
             }),
-            detached: Some(Box::new(Detached::new(now - waited))),
+            detached: Some(Box::new(Detached { given: state.unsure, ..Detached::new(now - waited) })),
         }
     }
 

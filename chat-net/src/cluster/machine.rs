@@ -264,7 +264,7 @@ fn publish(shared: &Shared, event: &Event<'_>) {
         Event::Congested { node, is_congested } => {
             tracing::debug!(%node, congested = is_congested, "a link is congested, or not any more");
         }
-        Event::NewLife(_) | Event::Fresh(_) | Event::Frame { .. } => {}
+        Event::NewLife(_) | Event::Fresh { .. } | Event::Frame { .. } => {}
     }
 }
 

@@ -10,7 +10,7 @@ use crate::cluster::handshake::HandshakeError;
 use crate::cluster::identity::NodeName;
 use crate::cluster::link::{LinkOutput, LinksInput, LinksOutput, Parting};
 use crate::cluster::membership;
-use crate::cluster::wire::{Bye, Kind, Leaving, Refusal, Role, Status, WireFault};
+use crate::cluster::wire::{Bye, Kind, Leaving, Refusal, Role, Status, UNVERSIONED, WireFault};
 
 /// What a node says of itself.
 enum Said {
@@ -20,13 +20,13 @@ enum Said {
 }
 
 impl Said {
-    fn read(kind: Kind, body: &[u8]) -> Result<Said, WireFault> {
+    fn read(kind: Kind, body: &[u8], version: u16) -> Result<Said, WireFault> {
         Ok(match kind {
             Kind::Status => {
-                let status = Status::read(body)?;
+                let status = Status::read(body, version)?;
                 Said::Status(status.role, status.release.into())
             }
-            _ => match Leaving::read(body)? {
+            _ => match Leaving::read(body, version)? {
                 Leaving::Draining => Said::Draining(true),
                 Leaving::Staying => Said::Draining(false),
                 Leaving::Left => Said::Left,
@@ -64,7 +64,8 @@ impl Agent {
                     self.membership.handle(now, membership::Input::Datagram { from: peer, bytes: body });
                 }
                 Kind::Leaving | Kind::Status => {
-                    let (peer, said) = (peer.clone(), Said::read(kind, body));
+                    let version = self.peers.get(peer).map_or(UNVERSIONED, |known| known.version);
+                    let (peer, said) = (peer.clone(), Said::read(kind, body, version));
                     self.on_said(now, &peer, said);
                 }
                 _ if self.peers.get(peer).is_some_and(|p| p.met.is_some()) => {
@@ -78,7 +79,7 @@ impl Agent {
             LinksOutput::Link { peer, output } => {
                 let peer = peer.clone();
                 match output {
-                    LinkOutput::Fresh(identity) => self.on_fresh(now, identity),
+                    LinkOutput::Fresh { peer, version } => self.on_fresh(now, peer, version),
                     LinkOutput::Up { .. } => self.on_link_up(now, &peer),
                     LinkOutput::Down(parting) => self.on_link_down(now, &peer, parting),
                     LinkOutput::Congested(is_congested) => {
@@ -194,14 +195,15 @@ impl Agent {
 
     fn say_status(&mut self, now: Now, name: &NodeName) {
         let mut body = Vec::new();
-        Status { role: self.settings.role, release: &self.settings.release }.write(&mut body);
+        let version = self.known(now, name).version;
+        Status { role: self.settings.role, release: &self.settings.release }.write(&mut body, version);
         // If the link is full, it begins anew, and so does this.
         let _ = self.links.send(now.mono, name, Kind::Status, &body);
     }
 
     pub(super) fn say_leaving(&mut self, now: Now, name: &NodeName, leaving: Leaving) {
         let mut body = Vec::new();
-        leaving.write(&mut body);
+        leaving.write(&mut body, self.known(now, name).version);
         let _ = self.links.send(now.mono, name, Kind::Leaving, &body);
     }
 

@@ -195,7 +195,12 @@ pub enum Event<'a> {
     /// Both nodes begin anew with each other: nothing that was sent before arrives any more, in either direction. What
     /// has no result is to be decided again, what is known of the other node's sessions is void until it says it anew,
     /// and this node has to say its own anew.
-    Fresh(Identity),
+    Fresh {
+        /// Who.
+        peer: Identity,
+        /// The protocol version at which frames are written and read until the next of these.
+        version: u16,
+    },
     /// The node is alive.
     PeerUp(Identity),
     /// The node is down for this node: what is known of it is void, what was sent to it is not to be counted on.

@@ -52,6 +52,8 @@ impl From<Why> for Down {
 pub(super) struct Known {
     /// The life that the layer above has met.
     pub(super) met: Option<Identity>,
+    /// The protocol version that was agreed with it.
+    pub(super) version: u16,
     /// Whether it was told that it is up.
     pub(super) is_up: bool,
     /// The life that is alive for the membership, and linked.
@@ -83,18 +85,19 @@ pub(super) fn known<'a>(peers: &'a mut Peers, now: Mono, name: &NodeName) -> &'a
 }
 
 impl Agent {
-    /// A link begins anew, with this life.
-    pub(super) fn on_fresh(&mut self, now: Now, identity: Identity) {
+    /// A link begins anew, with this life, at this version.
+    pub(super) fn on_fresh(&mut self, now: Now, identity: Identity, version: u16) {
         let met = self.known(now, &identity.name).met.clone();
         if met.is_some_and(|met| met != identity) {
             self.put_down(now, &identity.name, Down::Replaced);
         }
         let peer = self.known(now, &identity.name);
         peer.met = Some(identity.clone());
+        peer.version = version;
         peer.has_left = false;
         peer.role = None;
         peer.is_draining = false;
-        self.tell(Event::Fresh(identity.clone()));
+        self.tell(Event::Fresh { peer: identity.clone(), version });
         self.introduce(now, &identity.name);
         self.up_if_so(now, &identity.name);
     }

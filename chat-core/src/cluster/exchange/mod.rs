@@ -74,6 +74,8 @@ pub enum Output {
 #[derive(Debug)]
 struct Peer {
     node: NodeId,
+    /// The version of what goes there and comes from there.
+    version: u16,
     replica: Replica,
     /// Workers have heard that all its sessions are known.
     is_told: bool,
@@ -120,7 +122,7 @@ impl Exchange {
         match event {
             // All that were met have been put down; what is told from now on is of another life.
             Event::NewLife(own) => self.log.begin_life(own.incarnation),
-            Event::Fresh(peer) => self.on_fresh(peer),
+            Event::Fresh { peer, version } => self.on_fresh(peer, *version),
             #[cfg(feature = "sim")]
             Event::PeerDown { why: Down::Replaced, .. } if self.settings.has(Plant::ForgetLife) => {}
             Event::PeerDown { node, .. } => self.forget(&node.name),
@@ -155,23 +157,22 @@ impl Exchange {
                 NodeTold::Parcel { node, parcel } => self.send_parcel(node, parcel),
                 NodeTold::Result { node, envelope, outcome } => {
                     let result = EnvelopeResult { envelope, outcome };
-                    self.send(node, Kind::EnvelopeResult, |body| result.write(body));
+                    self.send(node, Kind::EnvelopeResult, |body, v| result.write(body, v));
                 }
                 NodeTold::Poke { node, user } => {
-                    self.send(node, Kind::Poke, |body| Poke { user }.write(body))
+                    self.send(node, Kind::Poke, |body, v| Poke { user }.write(body, v));
                 }
                 NodeTold::UserChanged { user, roster, blocked, .. } => {
-                    self.send_all(Kind::UserChanged, |body| {
-                        UserChanged { user, roster, blocked }.write(body)
-                    });
+                    let changed = UserChanged { user, roster, blocked };
+                    self.send_all(Kind::UserChanged, |body, v| changed.write(body, v));
                 }
                 NodeTold::Installed { node, ask, user } => {
                     let word = SessionWord { ask, user };
-                    self.send(node, Kind::SessionInstalled, |body| word.write(body));
+                    self.send(node, Kind::SessionInstalled, |body, v| word.write(body, v));
                 }
                 NodeTold::Release { node, ask, user } => {
                     let word = SessionWord { ask, user };
-                    self.send(node, Kind::SessionRelease, |body| word.write(body));
+                    self.send(node, Kind::SessionRelease, |body, v| word.write(body, v));
                 }
                 told @ (NodeTold::Ask { .. }
                 | NodeTold::State { .. }
@@ -229,7 +230,7 @@ impl Exchange {
         if parcel.awaited && self.is_congested(node) {
             return self.refuse(node, parcel.envelope, Refused::Overloaded);
         }
-        self.send(node, Kind::Envelope, |body| Envelope(parcel).write(body));
+        self.send(node, Kind::Envelope, |body, v| Envelope(parcel).write(body, v));
     }
 
     /// Whether so much waits for a node that nothing large is to be added.
@@ -251,11 +252,12 @@ impl Exchange {
 
     /// Sends a frame to the node that workers call so, behind what they have said of their sessions: who gets it knows who is
     /// where. One that is gone gets nothing, and whoever waits for its answer hears that it is gone.
-    fn send(&mut self, node: NodeId, kind: Kind, write: impl FnOnce(&mut Vec<u8>)) {
+    /// `write` is told the version.
+    fn send(&mut self, node: NodeId, kind: Kind, write: impl FnOnce(&mut Vec<u8>, u16)) {
         self.flush();
-        let Some((to, _)) = self.peers.iter().find(|(_, peer)| peer.node == node) else { return };
+        let Some((to, peer)) = self.peers.iter().find(|(_, peer)| peer.node == node) else { return };
         let mut body = Vec::new();
-        write(&mut body);
+        write(&mut body, peer.version);
         self.outputs.push_back(Output::Send { to: to.clone(), kind, body });
     }
 
@@ -263,7 +265,8 @@ impl Exchange {
     /// what there is to know.
     pub fn on_not_sent(&mut self, to: &NodeName, kind: Kind, body: &[u8], why: NotSent) {
         if let (NotSent::TooLarge, Kind::Envelope) = (why, kind)
-            && let (Some(node), Ok(Envelope(parcel))) = (self.number_of(to), Envelope::read(body))
+            && let Some(&Peer { node, version, .. }) = self.peers.get(to)
+            && let Ok(Envelope(parcel)) = Envelope::read(body, version)
             && parcel.awaited
         {
             self.refuse(node, parcel.envelope, Refused::NotTaken);
@@ -289,12 +292,12 @@ impl Exchange {
     }
 
     /// The same to all nodes. One that is met later knows nothing of the time before.
-    fn send_all(&mut self, kind: Kind, write: impl FnOnce(&mut Vec<u8>)) {
+    fn send_all(&mut self, kind: Kind, write: impl Fn(&mut Vec<u8>, u16)) {
         self.flush();
-        let mut body = Vec::new();
-        write(&mut body);
-        for (to, _) in self.peers.iter().filter(|(_, peer)| !peer.is_void) {
-            self.outputs.push_back(Output::Send { to: to.clone(), kind, body: body.clone() });
+        for (to, peer) in self.peers.iter().filter(|(_, peer)| !peer.is_void) {
+            let mut body = Vec::new();
+            write(&mut body, peer.version);
+            self.outputs.push_back(Output::Send { to: to.clone(), kind, body });
         }
     }
 
@@ -333,21 +336,22 @@ impl Exchange {
     }
 
     /// Both nodes begin anew: what was told of its sessions is void.
-    fn on_fresh(&mut self, who: &Identity) {
+    fn on_fresh(&mut self, who: &Identity, version: u16) {
         #[cfg(feature = "sim")]
         if let Some(peer) = self.peers.get_mut(&who.name).filter(|_| self.settings.has(Plant::ForgetLife)) {
-            peer.replica = Replica::new(who.incarnation);
-            return self.log.handle(LogInput::Fresh(peer.node));
+            peer.replica = Replica::new(who.incarnation, version);
+            peer.version = version;
+            return self.log.handle(LogInput::Fresh { node: peer.node, version });
         }
         self.forget(&who.name);
         let node = self.seats.take();
-        let replica = Replica::new(who.incarnation);
+        let replica = Replica::new(who.incarnation, version);
         let coming = Coming::default();
         let (is_told, is_congested, is_void, takes) = (false, false, false, false);
-        let peer = Peer { node, replica, is_told, is_congested, is_void, coming, takes };
+        let peer = Peer { node, version, replica, is_told, is_congested, is_void, coming, takes };
         self.peers.insert(who.name.clone(), peer);
-        self.tell_all(&NodeTold::Up { node, name: who.name.as_str() });
-        self.log.handle(LogInput::Fresh(node));
+        self.tell_all(&NodeTold::Up { node, name: who.name.as_str(), version });
+        self.log.handle(LogInput::Fresh { node, version });
     }
 
     fn forget(&mut self, name: &NodeName) {
@@ -360,6 +364,7 @@ impl Exchange {
 
     fn on_frame(&mut self, from: &NodeName, kind: Kind, body: &[u8]) -> Result<(), WireFault> {
         let Some(peer) = self.peers.get_mut(from).filter(|peer| !peer.is_void) else { return Ok(()) };
+        let (node, version) = (peer.node, peer.version);
         match kind {
             Kind::RegistrySnapshot | Kind::RegistryRecords => match peer.replica.receive(kind, body)? {
                 Received::Nothing => {}
@@ -380,28 +385,28 @@ impl Exchange {
                     }
                 }
             },
-            Kind::RegistryReset => self.log.handle(LogInput::Reset { node: peer.node, body }),
+            Kind::RegistryReset => self.log.handle(LogInput::Reset { node, body }),
             Kind::Envelope => {
-                let (node, Envelope(parcel)) = (peer.node, Envelope::read(body)?);
+                let Envelope(parcel) = Envelope::read(body, version)?;
                 let mail = self.mails.get_mut(usize::from(parcel.worker.0)).ok_or(WireFault::Value)?;
                 mail.put(&NodeTold::Parcel { node, parcel });
                 #[cfg(feature = "sim")]
                 if parcel.awaited && self.settings.has(Plant::ReceiptIsResult) {
                     let result = EnvelopeResult { envelope: parcel.envelope, outcome: Outcome::Settled };
-                    self.send(node, Kind::EnvelopeResult, |body| result.write(body));
+                    self.send(node, Kind::EnvelopeResult, |body, v| result.write(body, v));
                 }
             }
             Kind::EnvelopeResult => {
-                let (node, EnvelopeResult { envelope, outcome }) = (peer.node, EnvelopeResult::read(body)?);
+                let EnvelopeResult { envelope, outcome } = EnvelopeResult::read(body, version)?;
                 self.mail_of_envelope(envelope).put(&NodeTold::Result { node, envelope, outcome });
             }
             Kind::Poke => {
-                let (node, Poke { user }) = (peer.node, Poke::read(body)?);
+                let Poke { user } = Poke::read(body, version)?;
                 let home = self.settings.home(user);
                 self.mails[usize::from(home.0)].put(&NodeTold::Poke { node, user });
             }
             Kind::UserChanged => {
-                let (node, UserChanged { user, roster, blocked }) = (peer.node, UserChanged::read(body)?);
+                let UserChanged { user, roster, blocked } = UserChanged::read(body, version)?;
                 let home = self.settings.home(user);
                 let told = NodeTold::UserChanged { node, user, roster, blocked };
                 self.mails[usize::from(home.0)].put(&told);
@@ -416,11 +421,11 @@ impl Exchange {
         let peer = self.peers.get_mut(name).expect("its frame was just read");
         let (old, new) = (peer.node, self.seats.take());
         peer.node = new;
-        let takes = peer.takes;
+        let (takes, version) = (peer.takes, peer.version);
         self.seats.give_back(old);
         self.log.renumber(old, new);
         self.tell_all(&NodeTold::Down { node: old });
-        self.tell_all(&NodeTold::Up { node: new, name: name.as_str() });
+        self.tell_all(&NodeTold::Up { node: new, name: name.as_str(), version });
         if takes {
             self.tell_all(&NodeTold::Takes { node: new, takes });
         }

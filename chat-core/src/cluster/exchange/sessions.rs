@@ -5,8 +5,8 @@ use crate::base::limits::SESSION_STATE_BYTES_MAX;
 use crate::base::{NodeId, WorkerId};
 use crate::cluster::identity::NodeName;
 use crate::cluster::wire::{
-    Kind, SessionAnswer, SessionAsk, SessionOffer, SessionPart, SessionRefuse, SessionWord, WireFault,
-    read_session, write_session,
+    Kind, SessionAnswer, SessionAsk, SessionOffer, SessionPart, SessionRefuse, SessionWord, UNVERSIONED,
+    WireFault, read_session, write_session,
 };
 use crate::effect::{NodeTold, NotGiven};
 
@@ -38,35 +38,38 @@ impl Exchange {
     pub(super) fn send_session(&mut self, told: &NodeTold<'_>) {
         match *told {
             NodeTold::Ask { node, ask, user, id, h } => {
-                self.send(node, Kind::SessionAsk, |body| SessionAsk { ask, user, id, h }.write(body));
+                self.send(node, Kind::SessionAsk, |body, v| SessionAsk { ask, user, id, h }.write(body, v));
             }
             NodeTold::State { node, ask, state } => {
-                if self.is_congested(node) {
+                let version = self.version_of(node);
+                if self.is_congested(node) || state.since() > version {
                     return self.keep_session(node, ask, &state.user);
                 }
                 let mut bytes = Vec::new();
-                write_session(state, &mut bytes);
+                write_session(state, &mut bytes, version);
                 for part in SessionPart::cut(ask, &bytes) {
-                    self.send(node, Kind::SessionState, |body| part.write(body));
+                    self.send(node, Kind::SessionState, |body, v| part.write(body, v));
                 }
             }
             NodeTold::Refuse { node, ask, why } => {
-                self.send(node, Kind::SessionRefuse, |body| SessionRefuse { ask, why }.write(body));
+                self.send(node, Kind::SessionRefuse, |body, v| SessionRefuse { ask, why }.write(body, v));
             }
             NodeTold::Offer { node, offer, user, sm } => {
-                self.send(node, Kind::SessionOffer, |body| SessionOffer { offer, user, sm }.write(body));
+                self.send(node, Kind::SessionOffer, |body, v| {
+                    SessionOffer { offer, user, sm }.write(body, v)
+                });
             }
             NodeTold::Answer { node, offer, ask } => {
-                self.send(node, Kind::SessionAnswer, |body| SessionAnswer { offer, ask }.write(body));
+                self.send(node, Kind::SessionAnswer, |body, v| SessionAnswer { offer, ask }.write(body, v));
             }
             _ => unreachable!("whoever calls this has looked"),
         }
     }
 
-    /// Too much waits for a node to send it a session besides: it may have it another time.
+    /// Too much waits for a node to send it a session besides, and it may have it another time; or it would not understand it.
     fn keep_session(&mut self, node: NodeId, ask: u64, user: &str) {
         let refuse = SessionRefuse { ask, why: NotGiven::Unable };
-        self.send(node, Kind::SessionRefuse, |body| refuse.write(body));
+        self.send(node, Kind::SessionRefuse, |body, v| refuse.write(body, v));
         self.tell_home_of(user, &NodeTold::Release { node, ask, user });
     }
 
@@ -78,43 +81,48 @@ impl Exchange {
         body: &[u8],
     ) -> Result<(), WireFault> {
         let Some(peer) = self.peers.get_mut(from) else { return Ok(()) };
-        let node = peer.node;
+        let (node, version) = (peer.node, peer.version);
         match kind {
             Kind::SessionAsk => {
-                let SessionAsk { ask, user, id, h } = SessionAsk::read(body)?;
+                let SessionAsk { ask, user, id, h } = SessionAsk::read(body, version)?;
                 self.tell_home_of(user, &NodeTold::Ask { node, ask, user, id, h });
             }
             Kind::SessionState => {
-                let part = SessionPart::read(body)?;
+                let part = SessionPart::read(body, version)?;
                 if let Some(whole) = peer.coming.add(&part)? {
-                    let state = std::sync::Arc::new(read_session(&whole)?);
+                    let state = std::sync::Arc::new(read_session(&whole, version)?);
                     self.tell_asker(part.ask, &NodeTold::State { node, ask: part.ask, state: &state });
                 }
             }
             Kind::SessionRefuse => {
-                let SessionRefuse { ask, why } = SessionRefuse::read(body)?;
+                let SessionRefuse { ask, why } = SessionRefuse::read(body, version)?;
                 self.tell_asker(ask, &NodeTold::Refuse { node, ask, why });
             }
             Kind::SessionInstalled => {
-                let SessionWord { ask, user } = SessionWord::read(body)?;
+                let SessionWord { ask, user } = SessionWord::read(body, version)?;
                 self.tell_home_of(user, &NodeTold::Installed { node, ask, user });
             }
             Kind::SessionRelease => {
-                let SessionWord { ask, user } = SessionWord::read(body)?;
+                let SessionWord { ask, user } = SessionWord::read(body, version)?;
                 self.tell_home_of(user, &NodeTold::Release { node, ask, user });
             }
             Kind::SessionOffer => {
-                let SessionOffer { offer, user, sm } = SessionOffer::read(body)?;
+                let SessionOffer { offer, user, sm } = SessionOffer::read(body, version)?;
                 self.tell_home_of(user, &NodeTold::Offer { node, offer, user, sm });
             }
             Kind::SessionAnswer => {
-                let SessionAnswer { offer, ask } = SessionAnswer::read(body)?;
+                let SessionAnswer { offer, ask } = SessionAnswer::read(body, version)?;
                 self.tell_asker(offer, &NodeTold::Answer { node, offer, ask });
             }
             // The agent's own.
             kind => return Err(WireFault::Turn(kind.byte())),
         }
         Ok(())
+    }
+
+    /// The version of what goes to a node; one that is gone gets nothing.
+    fn version_of(&self, node: NodeId) -> u16 {
+        self.peers.values().find(|peer| peer.node == node).map_or(UNVERSIONED, |peer| peer.version)
     }
 
     fn tell_home_of(&mut self, user: &str, told: &NodeTold<'_>) {

@@ -9,7 +9,7 @@ use crate::cluster::agent::{Down, Event};
 use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
 use crate::cluster::link::NotSent;
 use crate::cluster::testing::run_seeds;
-use crate::cluster::wire::{Envelope, Kind, WireFault};
+use crate::cluster::wire::{Envelope, Kind, Versions, WireFault};
 use crate::effect::{
     Change, Domain, NodeMail, NodeTold, Outcome, Parcel, Record, Refused, Settings, Targets,
 };
@@ -34,6 +34,8 @@ struct Worker {
 
 struct Node {
     identity: Identity,
+    /// The newest version that it speaks.
+    version: u16,
     exchange: Exchange,
     workers: Vec<Worker>,
     /// Its sessions, with their priorities.
@@ -81,6 +83,7 @@ fn new_node(i: usize, life: u64) -> Node {
         workers: (0..workers).map(|_| new_worker()).collect(),
         own: BTreeMap::new(),
         alive: true,
+        version: Versions::OURS.max - life as u16 % 2,
         identity,
     }
 }
@@ -89,7 +92,7 @@ impl Worker {
     fn hear(&mut self, mail: &NodeMail) {
         for told in mail.iter() {
             match told {
-                NodeTold::Up { node, name } => {
+                NodeTold::Up { node, name, .. } => {
                     assert!(self.names.insert(node, name.to_owned()).is_none(), "a number is given twice");
                     while !self.table.is_free(node) {
                         self.table.purge(usize::MAX, |_, _| {});
@@ -177,7 +180,8 @@ impl World {
         }
         for (from, to) in [(i, j), (j, i)] {
             let other = self.nodes[from].identity.clone();
-            self.event(to, &Event::Fresh(other));
+            let version = self.nodes[from].version.min(self.nodes[to].version);
+            self.event(to, &Event::Fresh { peer: other, version });
         }
     }
 
@@ -421,7 +425,7 @@ fn stanzas_and_results_go_from_worker_to_worker() {
     // A worker that is not there.
     let name = world.nodes[0].identity.name.clone();
     let mut body = Vec::new();
-    Envelope(parcel(WorkerId(3))).write(&mut body);
+    Envelope(parcel(WorkerId(3))).write(&mut body, 2);
     world.nodes[2].exchange.on_event(&Event::Frame { from: &name, kind: Kind::Envelope, body: &body });
     let output = world.nodes[2].exchange.poll_output();
     assert!(matches!(output, Some(Output::Anew { fault: Some(WireFault::Value), .. })), "{output:?}");
@@ -448,7 +452,7 @@ fn what_is_not_sent_is_refused() {
         told
     };
     let mut body = Vec::new();
-    Envelope(parcel(WorkerId(1))).write(&mut body);
+    Envelope(parcel(WorkerId(1))).write(&mut body, 2);
     let result = |why| {
         let outcome = Outcome::Refused(why);
         format!("{:?}", NodeTold::Result { node, envelope: 5, outcome })

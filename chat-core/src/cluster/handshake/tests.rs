@@ -10,7 +10,7 @@ fn node(name: &str, boot: u8) -> Myself {
     let name = NodeName::parse(name).unwrap();
     Myself {
         identity: Identity { name, incarnation: Incarnation(u64::from(boot)), boot: BootId([boot; 16]) },
-        versions: Versions::OURS,
+        versions: Versions { min: 1, max: 1 },
         cluster: SmolStr::default(),
         trust: Trust::Secrets(Secrets::new(SECRET, None).unwrap()),
     }

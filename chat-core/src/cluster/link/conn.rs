@@ -88,7 +88,7 @@ impl Conn {
     /// Says something that is lost if the connection is.
     pub(super) fn say(&mut self, control: Control) {
         let mut body = Vec::new();
-        control.write(&mut body);
+        control.write(&mut body, self.version);
         self.say_raw(control.kind(), &body);
     }
 

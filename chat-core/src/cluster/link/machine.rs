@@ -68,7 +68,12 @@ pub enum LinkOutput<'a> {
     /// Both nodes start over: nothing that was sent before arrives any more, in either direction. What has no result is to
     /// be decided again, what is known of the other node's sessions is void until it says it anew, and this node has to
     /// say its own anew.
-    Fresh(Identity),
+    Fresh {
+        /// Who it is.
+        peer: Identity,
+        /// The protocol version until they start over again: a process does not change what it speaks.
+        version: u16,
+    },
     /// There is a connection. Said again if another takes over.
     Up {
         /// The protocol version from here on: what is written from now on is written at it.

@@ -235,7 +235,7 @@ fn kept(output: agent::Output<'_>) -> Option<agent::Output<'static>> {
     Some(agent::Output::Above(match event {
         Event::Frame { .. } => return None,
         Event::NewLife(own) => Event::NewLife(own),
-        Event::Fresh(node) => Event::Fresh(node),
+        Event::Fresh { peer, version } => Event::Fresh { peer, version },
         Event::PeerUp(node) => Event::PeerUp(node),
         Event::PeerDown { node, why } => Event::PeerDown { node, why },
         Event::Congested { node, is_congested } => Event::Congested { node, is_congested },

@@ -129,7 +129,7 @@ impl Pair {
             match output {
                 Output::Agent(agent::Output::Driver(request)) => self.dial(i, request),
                 Output::Agent(agent::Output::Above(event)) => match event {
-                    Event::Fresh(_) => self.heard[i].push("fresh".into()),
+                    Event::Fresh { .. } => self.heard[i].push("fresh".into()),
                     Event::PeerUp(_) => self.heard[i].push("up".into()),
                     Event::PeerDown { .. } => self.heard[i].push("down".into()),
                     Event::Says { role, is_draining, .. } if self.are_heard => {

@@ -6,7 +6,7 @@
 
 use super::swim::Life;
 use crate::cluster::identity::{Incarnation, NODE_NAME_BYTES_MAX, NodeName};
-use crate::cluster::wire::{Reader, WireFault, Writer};
+use crate::cluster::wire::{Reader, UNVERSIONED, WireFault, Writer};
 use bytes::{Buf, BufMut};
 use foca::{Codec, Header, Member, Message, State};
 use std::fmt;
@@ -41,7 +41,7 @@ impl Bytes {
     /// Writes all or nothing.
     fn write(&mut self, mut buf: impl BufMut, write: impl FnOnce(&mut Writer<'_>)) -> Result<(), Fault> {
         self.scratch.clear();
-        write(&mut Writer(&mut self.scratch));
+        write(&mut Writer::new(&mut self.scratch, UNVERSIONED));
         if buf.remaining_mut() < self.scratch.len() {
             return Err(Fault::Full);
         }
@@ -105,7 +105,7 @@ fn read<T>(
     read: impl FnOnce(&mut Reader<'_>) -> Result<T, WireFault>,
 ) -> Result<T, Fault> {
     let chunk = buf.chunk();
-    let mut reader = Reader::new(chunk);
+    let mut reader = Reader::new(chunk, UNVERSIONED);
     let value = read(&mut reader).map_err(Fault::Wire)?;
     let taken = chunk.len() - reader.rest().len();
     buf.advance(taken);

@@ -2,13 +2,16 @@
 
 use super::codec;
 use crate::base::limits::REGISTRY_CHANGES_MAX;
-use crate::cluster::wire::{Reader, WireFault};
+use crate::cluster::wire::{Reader, Versions, WireFault, Writer};
 use crate::route::registry::Change;
 
 /// Bytes of the shortest change.
 const CHANGE_BYTES_MIN: usize = 5;
+/// At what version changes wait to be sent.
+const VERSION: u16 = Versions::OURS.max;
 
-/// Changes in order, in one piece of memory, which is kept for the next ones when it is cleared.
+/// Changes in order, in one piece of memory, which is kept for the next ones when it is cleared. They are written at the newest
+/// version that this release speaks, and written anew for a node that speaks an older one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     bytes: Vec<u8>,
@@ -23,7 +26,7 @@ impl Batch {
 
     /// Adds a change at the end.
     pub fn push(&mut self, change: &Change<'_>) {
-        codec::write(change, &mut self.bytes);
+        codec::write(change, &mut self.bytes, VERSION);
         self.len += 1;
     }
 
@@ -39,7 +42,7 @@ impl Batch {
 
     /// The changes, in order.
     pub fn iter(&self) -> Changes<'_> {
-        Changes { bytes: &self.bytes, left: self.len }
+        Changes { bytes: &self.bytes, left: self.len, version: VERSION }
     }
 
     /// Forgets them.
@@ -53,8 +56,19 @@ impl Batch {
         self.bytes.len() >= bytes || self.len >= REGISTRY_CHANGES_MAX
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// Writes them, with their number, into a body of a version.
+    pub(super) fn write(&self, w: &mut Writer<'_>, version: u16) {
+        w.number(self.len as u64);
+        if version == VERSION {
+            w.raw(&self.bytes);
+        } else {
+            self.iter().for_each(|change| codec::write(&change, w.out(), version));
+        }
+    }
+
+    /// Bytes that they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 }
 
@@ -63,17 +77,18 @@ impl Batch {
 pub struct Changes<'a> {
     bytes: &'a [u8],
     left: usize,
+    version: u16,
 }
 
 impl<'a> Changes<'a> {
     /// Reads the changes of a frame: how many, and each. All are checked here, none is kept.
-    pub(super) fn read(r: &mut Reader<'a>) -> Result<Self, WireFault> {
+    pub(super) fn read(r: &mut Reader<'a>, version: u16) -> Result<Self, WireFault> {
         let left = r.count(REGISTRY_CHANGES_MAX, CHANGE_BYTES_MIN)?;
         let bytes = r.rest();
         for _ in 0..left {
             codec::read(r)?;
         }
-        Ok(Changes { bytes: &bytes[..bytes.len() - r.rest().len()], left })
+        Ok(Changes { bytes: &bytes[..bytes.len() - r.rest().len()], left, version })
     }
 }
 
@@ -82,7 +97,7 @@ impl<'a> Iterator for Changes<'a> {
 
     fn next(&mut self) -> Option<Change<'a>> {
         self.left = self.left.checked_sub(1)?;
-        let mut r = Reader::new(self.bytes);
+        let mut r = Reader::new(self.bytes, self.version);
         let change = codec::read(&mut r).expect("these bytes were read or written before");
         self.bytes = r.rest();
         Some(change)

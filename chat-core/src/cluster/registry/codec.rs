@@ -8,9 +8,9 @@ const AVAILABLE: u8 = 1;
 const CARBONS: u8 = 2;
 const RESUMABLE: u8 = 4;
 
-/// Appends the bytes of a change.
-pub(super) fn write(change: &Change<'_>, out: &mut Vec<u8>) {
-    let mut w = Writer(out);
+/// Appends the bytes of a change at a version.
+pub(super) fn write(change: &Change<'_>, out: &mut Vec<u8>, version: u16) {
+    let mut w = Writer::new(out, version);
     match change {
         Change::Put(r) => {
             w.byte(1);
@@ -94,22 +94,24 @@ mod tests {
             (Change::Put(bare), format!("01{text}00000011223344556677")),
             (Change::Remove { user: full.user, resource: full.resource }, format!("02{text}")),
         ] {
-            let mut out = Vec::new();
-            write(&change, &mut out);
-            assert_eq!(out.iter().map(|b| format!("{b:02x}")).collect::<String>(), bytes);
-            let mut r = Reader::new(&out);
-            assert_eq!(read(&mut r), Ok(change));
-            assert_eq!(r.end(), Ok(()));
+            for version in [1, 2] {
+                let mut out = Vec::new();
+                write(&change, &mut out, version);
+                assert_eq!(out.iter().map(|b| format!("{b:02x}")).collect::<String>(), bytes);
+                let mut r = Reader::new(&out, version);
+                assert_eq!(read(&mut r), Ok(change));
+                assert_eq!(r.end(), Ok(()));
+            }
         }
     }
 
     proptest! {
         #[test]
-        fn whatever_comes_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let mut r = Reader::new(&bytes);
+        fn whatever_comes_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..60), version in 1u16..3) {
+            let mut r = Reader::new(&bytes, version);
             if let Ok(change) = read(&mut r) {
                 let mut again = Vec::new();
-                write(&change, &mut again);
+                write(&change, &mut again, version);
                 prop_assert_eq!(&again[..], &bytes[..bytes.len() - r.rest().len()]);
             }
         }

@@ -37,27 +37,27 @@ impl Head {
         if self.part.is_some() { Kind::RegistrySnapshot } else { Kind::RegistryRecords }
     }
 
-    pub(super) fn write(&self, changes: &Batch) -> Vec<u8> {
-        let mut body = Vec::with_capacity(changes.bytes().len() + 32);
-        let mut w = Writer(&mut body);
+    /// The body of a frame of a version.
+    pub(super) fn write(&self, changes: &Batch, version: u16) -> Vec<u8> {
+        let mut body = Vec::with_capacity(changes.bytes() + 32);
+        let mut w = Writer::new(&mut body, version);
         w.number(self.incarnation.0);
         w.number(self.number);
         w.number(self.seq);
         if let Some(part) = self.part {
             w.byte(part);
         }
-        w.number(changes.len() as u64);
-        w.raw(changes.bytes());
+        changes.write(&mut w, version);
         body
     }
 }
 
-/// Reads a body of one of the two kinds.
+/// Reads a body of one of the two kinds, of a version.
 ///
 /// # Panics
 /// If the kind is another.
-pub(super) fn read(kind: Kind, body: &[u8]) -> Result<(Head, Changes<'_>), WireFault> {
-    let mut r = Reader::new(body);
+pub(super) fn read(kind: Kind, body: &[u8], version: u16) -> Result<(Head, Changes<'_>), WireFault> {
+    let mut r = Reader::new(body, version);
     let (incarnation, number, seq) =
         (Incarnation(r.number()?), r.number_to(COUNT_MAX)?, r.number_to(COUNT_MAX)?);
     let part = match kind {
@@ -68,23 +68,23 @@ pub(super) fn read(kind: Kind, body: &[u8]) -> Result<(Head, Changes<'_>), WireF
     if part.is_some_and(|p| p & !(BEGIN | END) != 0) {
         return Err(WireFault::Value);
     }
-    let changes = Changes::read(&mut r)?;
+    let changes = Changes::read(&mut r, version)?;
     r.end()?;
     Ok((Head { incarnation, number, seq, part }, changes))
 }
 
 /// Writes the request to start over.
-pub(super) fn write_reset(incarnation: Incarnation, number: u64) -> Vec<u8> {
+pub(super) fn write_reset(incarnation: Incarnation, number: u64, version: u16) -> Vec<u8> {
     let mut body = Vec::new();
-    let mut w = Writer(&mut body);
+    let mut w = Writer::new(&mut body, version);
     w.number(incarnation.0);
     w.number(number);
     body
 }
 
 /// Reads the request to start over.
-pub(super) fn read_reset(body: &[u8]) -> Result<(Incarnation, u64), WireFault> {
-    let mut r = Reader::new(body);
+pub(super) fn read_reset(body: &[u8], version: u16) -> Result<(Incarnation, u64), WireFault> {
+    let mut r = Reader::new(body, version);
     let read = (Incarnation(r.number()?), r.number_to(COUNT_MAX)?);
     r.end()?;
     Ok(read)

@@ -5,7 +5,7 @@ use super::frame::{BEGIN, END, Head, read_reset};
 use crate::base::limits::{REGISTRY_BATCH_BYTES, REGISTRY_CHANGES_MAX, REGISTRY_RESETS_MAX};
 use crate::base::{HashKey, NodeId, WorkerId};
 use crate::cluster::identity::{Incarnation, NodeName};
-use crate::cluster::wire::{Kind, WireFault};
+use crate::cluster::wire::{Kind, UNVERSIONED, WireFault};
 use crate::route::registry::{Change, Table};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,7 +19,12 @@ pub enum LogInput<'a> {
     /// ([`Refused`](crate::route::registry::Refused)) is not told: it is reached on this node only.
     Changed(Change<'a>),
     /// A link with this node begins, or starts over: it knows nothing of this one.
-    Fresh(NodeId),
+    Fresh {
+        /// Which node.
+        node: NodeId,
+        /// At which it is written to, and reads.
+        version: u16,
+    },
     /// The node is down, or its link gave up: nothing more is sent to it.
     Gone(NodeId),
     /// The node asks to start over (the body of a [`Kind::RegistryReset`]).
@@ -74,6 +79,8 @@ pub struct Log {
 /// How far a node has been told.
 #[derive(Debug)]
 struct Feed {
+    /// The version it reads.
+    version: u16,
     /// The number of its next frame.
     next: u64,
     /// The number of the frame that last began a snapshot.
@@ -117,9 +124,9 @@ impl Log {
     pub fn handle(&mut self, input: LogInput<'_>) {
         match input {
             LogInput::Changed(change) => self.on_changed(&change),
-            LogInput::Fresh(node) => {
+            LogInput::Fresh { node, version } => {
                 self.drop_waiting(node);
-                let feed = Feed { next: 1, begun: 0, resets: 0, place: Some(Place::Begin) };
+                let feed = Feed { version, next: 1, begun: 0, resets: 0, place: Some(Place::Begin) };
                 self.feeds.insert(node, feed);
             }
             LogInput::Gone(node) => {
@@ -208,7 +215,8 @@ impl Log {
     }
 
     fn on_reset(&mut self, node: NodeId, body: &[u8]) -> Result<(), WireFault> {
-        let (incarnation, number) = read_reset(body)?;
+        let version = self.feeds.get(&node).map_or(UNVERSIONED, |feed| feed.version);
+        let (incarnation, number) = read_reset(body, version)?;
         let Some(feed) = self.feeds.get_mut(&node).filter(|_| incarnation == self.incarnation) else {
             return Ok(());
         };
@@ -239,7 +247,8 @@ impl Log {
         for (to, feed) in &mut self.feeds {
             if feed.place != Some(Place::Begin) {
                 let head = feed.head(self.incarnation, self.seq, None);
-                let send = LogOutput::Send { to: *to, kind: head.kind(), body: head.write(&self.waiting) };
+                let body = head.write(&self.waiting, feed.version);
+                let send = LogOutput::Send { to: *to, kind: head.kind(), body };
                 self.outputs.push_back(send);
             }
         }
@@ -269,7 +278,8 @@ impl Log {
         }
         let ends = if next.is_none() { END } else { 0 };
         let head = feed.head(self.incarnation, self.seq, Some(begins | ends));
-        let send = LogOutput::Send { to: node, kind: head.kind(), body: head.write(&records) };
+        let body = head.write(&records, feed.version);
+        let send = LogOutput::Send { to: node, kind: head.kind(), body };
         self.outputs.push_back(send);
     }
 }

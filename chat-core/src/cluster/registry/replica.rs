@@ -10,6 +10,8 @@ use crate::cluster::wire::{Kind, WireFault};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replica {
     incarnation: Incarnation,
+    /// At which its frames are written.
+    version: u16,
     state: State,
     /// The number of the frame that comes next.
     next: u64,
@@ -48,9 +50,9 @@ pub enum Received<'a> {
 }
 
 impl Replica {
-    /// Nothing is known of this life of a node.
-    pub fn new(incarnation: Incarnation) -> Self {
-        Replica { incarnation, state: State::Lost, next: 1, seq: 0, begun: 0 }
+    /// Nothing is known of this life of a node, with which this version was agreed.
+    pub fn new(incarnation: Incarnation, version: u16) -> Self {
+        Replica { incarnation, version, state: State::Lost, next: 1, seq: 0, begun: 0 }
     }
 
     /// Whether all its sessions are known, but for what is on its way.
@@ -74,7 +76,7 @@ impl Replica {
     /// # Panics
     /// If the kind is another.
     pub fn receive<'a>(&mut self, kind: Kind, body: &'a [u8]) -> Result<Received<'a>, WireFault> {
-        let (head, changes) = frame::read(kind, body)?;
+        let (head, changes) = frame::read(kind, body, self.version)?;
         if head.incarnation != self.incarnation || head.number < self.next {
             return Ok(Received::Nothing);
         }
@@ -90,7 +92,7 @@ impl Replica {
             }
             self.state = State::Lost;
             self.next = head.number + 1;
-            return Ok(Received::Gap { ask: write_reset(self.incarnation, head.number) });
+            return Ok(Received::Gap { ask: write_reset(self.incarnation, head.number, self.version) });
         }
         self.state = match (self.state, head.part) {
             (State::Lost, _) | (State::Filling, Some(_)) if begins == (self.state == State::Lost) => {

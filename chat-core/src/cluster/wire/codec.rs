@@ -46,32 +46,43 @@ pub enum WireFault {
     Turn(u8),
 }
 
-/// Takes a body apart, from the front.
+/// The version of what has none: what is said before one is agreed, and what is said alike at all.
+pub const UNVERSIONED: u16 = 0;
+
+/// Takes a body of a version apart, from the front.
 #[derive(Debug, Clone, Copy)]
-pub struct Reader<'a>(&'a [u8]);
+pub struct Reader<'a> {
+    left: &'a [u8],
+    version: u16,
+}
 
 impl<'a> Reader<'a> {
-    /// A reader of these bytes.
-    pub fn new(bytes: &'a [u8]) -> Self {
-        Reader(bytes)
+    /// A reader of these bytes, which were written at this version.
+    pub fn new(bytes: &'a [u8], version: u16) -> Self {
+        Reader { left: bytes, version }
+    }
+
+    /// Whether they were written at this version or a later one: then they have the fields that came with it.
+    pub fn is_since(&self, version: u16) -> bool {
+        self.version >= version
     }
 
     /// The bytes not read yet.
     pub fn rest(&self) -> &'a [u8] {
-        self.0
+        self.left
     }
 
     /// One byte.
     pub fn byte(&mut self) -> Result<u8, WireFault> {
-        let (first, rest) = self.0.split_first().ok_or(WireFault::Cut)?;
-        self.0 = rest;
+        let (first, rest) = self.left.split_first().ok_or(WireFault::Cut)?;
+        self.left = rest;
         Ok(*first)
     }
 
     /// Exactly `N` bytes.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], WireFault> {
-        let (first, rest) = self.0.split_first_chunk().ok_or(WireFault::Cut)?;
-        self.0 = rest;
+        let (first, rest) = self.left.split_first_chunk().ok_or(WireFault::Cut)?;
+        self.left = rest;
         Ok(*first)
     }
 
@@ -129,8 +140,8 @@ impl<'a> Reader<'a> {
         if len > max as u64 {
             return Err(WireFault::TooLong);
         }
-        let (now, later) = self.0.split_at_checked(len as usize).ok_or(WireFault::Cut)?;
-        self.0 = later;
+        let (now, later) = self.left.split_at_checked(len as usize).ok_or(WireFault::Cut)?;
+        self.left = later;
         Ok(now)
     }
 
@@ -147,30 +158,48 @@ impl<'a> Reader<'a> {
             return Err(WireFault::TooLong);
         }
         match (n as usize).checked_mul(each.max(1)) {
-            Some(bytes) if bytes <= self.0.len() => Ok(n as usize),
+            Some(bytes) if bytes <= self.left.len() => Ok(n as usize),
             _ => Err(WireFault::Cut),
         }
     }
 
     /// Nothing is left.
     pub fn end(self) -> Result<(), WireFault> {
-        if self.0.is_empty() { Ok(()) } else { Err(WireFault::Trailing) }
+        if self.left.is_empty() { Ok(()) } else { Err(WireFault::Trailing) }
     }
 }
 
-/// Puts a body together, at the end of a buffer that is its caller's.
+/// Puts a body of a version together, at the end of a buffer that is its caller's.
 #[derive(Debug)]
-pub struct Writer<'a>(pub &'a mut Vec<u8>);
+pub struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    version: u16,
+}
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    /// A writer behind what is there, of what is read at this version.
+    pub fn new(out: &'a mut Vec<u8>, version: u16) -> Self {
+        Writer { out, version }
+    }
+
+    /// Whether it will be read at this version or a later one: then the fields that came with it are written.
+    pub fn is_since(&self, version: u16) -> bool {
+        self.version >= version
+    }
+
+    /// What there is so far, for what writes itself.
+    pub fn out(&mut self) -> &mut Vec<u8> {
+        self.out
+    }
+
     /// One byte.
     pub fn byte(&mut self, byte: u8) {
-        self.0.push(byte);
+        self.out.push(byte);
     }
 
     /// Bytes without a length: the reader knows how many.
     pub fn raw(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        self.out.extend_from_slice(bytes);
     }
 
     /// A number.
@@ -222,35 +251,35 @@ mod tests {
             (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], Err(WireFault::Number)),
             (&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x81, 0], Err(WireFault::Number)),
         ] {
-            assert_eq!(Reader::new(bytes).number(), read, "{bytes:x?}");
+            assert_eq!(Reader::new(bytes, UNVERSIONED).number(), read, "{bytes:x?}");
         }
     }
 
     #[test]
     fn lengths_are_judged_before_they_are_believed() {
         let mut huge = Vec::new();
-        Writer(&mut huge).number(u64::MAX);
-        assert_eq!(Reader::new(&huge).bytes(usize::MAX), Err(WireFault::Cut));
-        assert_eq!(Reader::new(&huge).bytes(10), Err(WireFault::TooLong));
-        assert_eq!(Reader::new(&huge).count(usize::MAX, 8), Err(WireFault::Cut));
-        assert_eq!(Reader::new(&[2, 0, 0, 0]).count(9, 2), Err(WireFault::Cut));
-        assert_eq!(Reader::new(&[2, 0, 0, 0, 0]).count(9, 2), Ok(2));
-        assert_eq!(Reader::new(&[2, 0xc3, 0x28]).text(9), Err(WireFault::Text));
-        assert_eq!(Reader::new(&[2]).flag(), Err(WireFault::Value));
-        assert_eq!(Reader::new(&[2]).end(), Err(WireFault::Trailing));
+        Writer::new(&mut huge, UNVERSIONED).number(u64::MAX);
+        assert_eq!(Reader::new(&huge, UNVERSIONED).bytes(usize::MAX), Err(WireFault::Cut));
+        assert_eq!(Reader::new(&huge, UNVERSIONED).bytes(10), Err(WireFault::TooLong));
+        assert_eq!(Reader::new(&huge, UNVERSIONED).count(usize::MAX, 8), Err(WireFault::Cut));
+        assert_eq!(Reader::new(&[2, 0, 0, 0], UNVERSIONED).count(9, 2), Err(WireFault::Cut));
+        assert_eq!(Reader::new(&[2, 0, 0, 0, 0], UNVERSIONED).count(9, 2), Ok(2));
+        assert_eq!(Reader::new(&[2, 0xc3, 0x28], UNVERSIONED).text(9), Err(WireFault::Text));
+        assert_eq!(Reader::new(&[2], UNVERSIONED).flag(), Err(WireFault::Value));
+        assert_eq!(Reader::new(&[2], UNVERSIONED).end(), Err(WireFault::Trailing));
     }
 
     proptest! {
         #[test]
         fn what_is_written_reads_back(n: u64, s: i64, b: bool, text in ".{0,20}", raw: [u8; 5]) {
             let mut out = Vec::new();
-            let mut w = Writer(&mut out);
+            let mut w = Writer::new(&mut out, UNVERSIONED);
             w.number(n);
             w.signed(s);
             w.flag(b);
             w.text(&text);
             w.raw(&raw);
-            let mut r = Reader::new(&out);
+            let mut r = Reader::new(&out, UNVERSIONED);
             prop_assert_eq!((r.number(), r.signed(), r.flag()), (Ok(n), Ok(s), Ok(b)));
             prop_assert_eq!((r.text(100), r.array()), (Ok(&*text), Ok(raw)));
             prop_assert_eq!(r.end(), Ok(()));
@@ -258,10 +287,10 @@ mod tests {
 
         #[test]
         fn what_reads_as_a_number_is_written_like_that(bytes in proptest::collection::vec(any::<u8>(), 0..12)) {
-            let mut r = Reader::new(&bytes);
+            let mut r = Reader::new(&bytes, UNVERSIONED);
             if let Ok(n) = r.number() {
                 let mut out = Vec::new();
-                Writer(&mut out).number(n);
+                Writer::new(&mut out, UNVERSIONED).number(n);
                 prop_assert_eq!(&out[..], &bytes[..bytes.len() - r.rest().len()]);
             }
         }

@@ -75,9 +75,9 @@ impl Control {
         }
     }
 
-    /// Appends the body.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
+        let mut w = Writer::new(out, version);
         match self {
             Control::Join(join) => join.write(&mut w),
             Control::Receipt(n) | Control::Ping(n) | Control::Pong(n) => w.number(*n),
@@ -86,8 +86,8 @@ impl Control {
     }
 
     /// Reads the body of a frame of this kind; a kind that is none of the link's own is out of turn.
-    pub fn read(kind: Kind, body: &[u8]) -> Result<Control, WireFault> {
-        let mut r = Reader::new(body);
+    pub fn read(kind: Kind, body: &[u8], version: u16) -> Result<Control, WireFault> {
+        let mut r = Reader::new(body, version);
         let control = match kind {
             Kind::Join => Control::Join(Join::read(&mut r)?),
             Kind::Receipt => Control::Receipt(r.number()?),
@@ -137,7 +137,7 @@ impl Bye {
             Bye::Reset => w.byte(5),
             Bye::Refused(refusal) => {
                 w.byte(6);
-                refusal.write(w.0);
+                refusal.write(w.out());
             }
         }
     }

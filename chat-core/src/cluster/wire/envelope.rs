@@ -25,10 +25,10 @@ pub struct EnvelopeResult {
 }
 
 impl<'a> Envelope<'a> {
-    /// Appends the body.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
         let parcel = &self.0;
-        let mut w = Writer(out);
+        let mut w = Writer::new(out, version);
         w.number(parcel.envelope);
         w.byte(parcel.attempt);
         w.number(parcel.worker.0.into());
@@ -42,9 +42,9 @@ impl<'a> Envelope<'a> {
         w.text(parcel.stanza);
     }
 
-    /// Reads a body.
-    pub fn read(body: &'a [u8]) -> Result<Envelope<'a>, WireFault> {
-        let mut r = Reader::new(body);
+    /// Reads a body of a version.
+    pub fn read(body: &'a [u8], version: u16) -> Result<Envelope<'a>, WireFault> {
+        let mut r = Reader::new(body, version);
         let envelope = r.number()?;
         let attempt = r.byte()?;
         if !(1..=ATTEMPTS_MAX).contains(&attempt) {
@@ -73,9 +73,9 @@ impl<'a> Envelope<'a> {
 }
 
 impl EnvelopeResult {
-    /// Appends the body.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
+        let mut w = Writer::new(out, version);
         w.number(self.envelope);
         w.byte(match self.outcome {
             Outcome::Settled => 1,
@@ -87,9 +87,9 @@ impl EnvelopeResult {
         });
     }
 
-    /// Reads a body.
-    pub fn read(body: &[u8]) -> Result<EnvelopeResult, WireFault> {
-        let mut r = Reader::new(body);
+    /// Reads a body of a version.
+    pub fn read(body: &[u8], version: u16) -> Result<EnvelopeResult, WireFault> {
+        let mut r = Reader::new(body, version);
         let envelope = r.number()?;
         let outcome = match r.byte()? {
             1 => Outcome::Settled,

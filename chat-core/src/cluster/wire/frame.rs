@@ -1,7 +1,7 @@
 //! Where a frame begins and ends.
 
 use super::kind::is_numbered;
-use super::{Kind, Reader, Seen, WireFault, Writer};
+use super::{Kind, Reader, Seen, UNVERSIONED, WireFault, Writer};
 use crate::base::limits::LINK_FRAME_BYTES_MAX;
 
 /// Bytes of a frame before its body at most: length, kind, number.
@@ -33,7 +33,7 @@ pub fn read_frame(
         return Err(WireFault::FrameTooLarge(len));
     }
     let Some(inside) = rest.get(..len as usize) else { return Ok(None) };
-    let mut r = Reader::new(inside);
+    let mut r = Reader::new(inside, version);
     let byte = r.byte()?;
     let seen = Kind::of_byte(byte, version)?;
     let number = if is_numbered(byte) { Some(r.number()?) } else { None };
@@ -53,7 +53,7 @@ pub fn write_frame(out: &mut Vec<u8>, kind: Kind, number: Option<u64>, body: &[u
     );
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
-    let mut w = Writer(out);
+    let mut w = Writer::new(out, UNVERSIONED);
     w.byte(kind.byte());
     if let Some(number) = number {
         w.number(number);

@@ -1,5 +1,6 @@
-//! The bytes of every message, as they went out in version 1. Nodes of two releases talk to each other while a cluster is
-//! replaced: whoever changes a line of `golden.txt` breaks them. New lines are welcome.
+//! The bytes of every message, as they go out in each version. Nodes of two releases talk to each other while a cluster is
+//! replaced: whoever changes a line of `golden_1.txt` or its like breaks them. A new version has a new file; new lines are
+//! welcome.
 
 use std::fmt::Write as _;
 
@@ -8,7 +9,7 @@ use crate::base::{HashKey, MsgId, Span, Utc, WorkerId};
 use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
 use crate::effect::{Copied, Keeper, NotGiven, Queued, SessionState, SmHash, SmId};
 
-const GOLDEN: &str = include_str!("golden.txt");
+const GOLDEN: [(u16, &str); 2] = [(1, include_str!("golden_1.txt")), (2, include_str!("golden_2.txt"))];
 
 fn node() -> NodeName {
     NodeName::parse("chat@ch-prod-3.example.net").unwrap()
@@ -57,7 +58,7 @@ fn refusals() -> [(&'static str, Refusal); 12] {
     ]
 }
 
-fn controls() -> Vec<(&'static str, Vec<u8>)> {
+fn controls(version: u16) -> Vec<(&'static str, Vec<u8>)> {
     let join = Join {
         turn: 3,
         epoch: 0x0123_4567_89ab_cdef_0011_2233_4455_6677,
@@ -84,11 +85,11 @@ fn controls() -> Vec<(&'static str, Vec<u8>)> {
         ("bye: reset", Control::Bye(Bye::Reset)),
         ("bye: refused", Control::Bye(Bye::Refused(Refusal::NameTaken(Incarnation(7))))),
     ]
-    .map(|(name, control)| (name, framed(control.kind(), |out| control.write(out))))
+    .map(|(name, control)| (name, framed(control.kind(), |out| control.write(out, version))))
     .to_vec()
 }
 
-fn envelopes() -> Vec<(&'static str, Vec<u8>)> {
+fn envelopes(version: u16) -> Vec<(&'static str, Vec<u8>)> {
     let full = Parcel {
         envelope: 1_000,
         attempt: 2,
@@ -112,8 +113,8 @@ fn envelopes() -> Vec<(&'static str, Vec<u8>)> {
         ..full
     };
     let mut all = vec![
-        ("envelope", framed(Kind::Envelope, |out| Envelope(full).write(out))),
-        ("envelope of a probe", framed(Kind::Envelope, |out| Envelope(probe).write(out))),
+        ("envelope", framed(Kind::Envelope, |out| Envelope(full).write(out, version))),
+        ("envelope of a probe", framed(Kind::Envelope, |out| Envelope(probe).write(out, version))),
     ];
     for (name, outcome) in [
         ("result: settled", Outcome::Settled),
@@ -124,26 +125,29 @@ fn envelopes() -> Vec<(&'static str, Vec<u8>)> {
         ("result: lost", Outcome::Lost),
     ] {
         let result = EnvelopeResult { envelope: 1_000, outcome };
-        all.push((name, framed(Kind::EnvelopeResult, |out| result.write(out))));
+        all.push((name, framed(Kind::EnvelopeResult, |out| result.write(out, version))));
     }
     all
 }
 
-fn notices() -> Vec<(&'static str, Vec<u8>)> {
+fn notices(version: u16) -> Vec<(&'static str, Vec<u8>)> {
     vec![
-        ("poke", framed(Kind::Poke, |out| Poke { user: "romeo@example.net" }.write(out))),
-        ("draining", framed(Kind::Leaving, |out| Leaving::Draining.write(out))),
-        ("staying", framed(Kind::Leaving, |out| Leaving::Staying.write(out))),
-        ("left", framed(Kind::Leaving, |out| Leaving::Left.write(out))),
-        ("status", framed(Kind::Status, |out| Status { role: Role::Active, release: "0.1.0" }.write(out))),
+        ("poke", framed(Kind::Poke, |out| Poke { user: "romeo@example.net" }.write(out, version))),
+        ("draining", framed(Kind::Leaving, |out| Leaving::Draining.write(out, version))),
+        ("staying", framed(Kind::Leaving, |out| Leaving::Staying.write(out, version))),
+        ("left", framed(Kind::Leaving, |out| Leaving::Left.write(out, version))),
+        (
+            "status",
+            framed(Kind::Status, |out| Status { role: Role::Active, release: "0.1.0" }.write(out, version)),
+        ),
         (
             "status: standby",
-            framed(Kind::Status, |out| Status { role: Role::Standby, release: "" }.write(out)),
+            framed(Kind::Status, |out| Status { role: Role::Standby, release: "" }.write(out, version)),
         ),
         (
             "user changed",
             framed(Kind::UserChanged, |out| {
-                UserChanged { user: "romeo@example.net", roster: 300, blocked: 0 }.write(out);
+                UserChanged { user: "romeo@example.net", roster: 300, blocked: 0 }.write(out, version);
             }),
         ),
     ]
@@ -176,12 +180,13 @@ fn session() -> SessionState {
             queued(Keeper::Giver(1_000)),
         ],
         recent: vec![MsgId(6), MsgId(7)],
+        unsure: None,
     }
 }
 
-fn sessions() -> Vec<(&'static str, Vec<u8>)> {
+fn sessions(version: u16) -> Vec<(&'static str, Vec<u8>)> {
     let mut bytes = Vec::new();
-    write_session(&session(), &mut bytes);
+    write_session(&session(), &mut bytes, version);
     let part = SessionPart { ask: 500, is_last: true, bytes: &bytes };
     let cut = SessionPart { ask: 500, is_last: false, bytes: b"\x11rom" };
     let user = "romeo@example.net";
@@ -189,16 +194,22 @@ fn sessions() -> Vec<(&'static str, Vec<u8>)> {
     let ask = SessionAsk { ask: 500, user, id: SmId("8Z7juWVCmETklq8wDtbLDQ"), h: 300 };
     let offer = SessionOffer { offer: 501, user, sm: SmHash(0x0102_0304) };
     let mut all = vec![
-        ("session: asked for", framed(Kind::SessionAsk, |out| ask.write(out))),
-        ("session: a first part", framed(Kind::SessionState, |out| cut.write(out))),
-        ("session: all of it", framed(Kind::SessionState, |out| part.write(out))),
-        ("session: installed", framed(Kind::SessionInstalled, |out| word.write(out))),
-        ("session: released", framed(Kind::SessionRelease, |out| word.write(out))),
-        ("session: offered", framed(Kind::SessionOffer, |out| offer.write(out))),
+        ("session: asked for", framed(Kind::SessionAsk, |out| ask.write(out, version))),
+        ("session: a first part", framed(Kind::SessionState, |out| cut.write(out, version))),
+        ("session: all of it", framed(Kind::SessionState, |out| part.write(out, version))),
+        ("session: installed", framed(Kind::SessionInstalled, |out| word.write(out, version))),
+        ("session: released", framed(Kind::SessionRelease, |out| word.write(out, version))),
+        ("session: offered", framed(Kind::SessionOffer, |out| offer.write(out, version))),
     ];
+    if version >= 2 {
+        let mut bytes = Vec::new();
+        write_session(&SessionState { unsure: Some(300), ..session() }, &mut bytes, version);
+        let unsure = SessionPart { ask: 500, is_last: true, bytes: &bytes };
+        all.push(("session: unsure", framed(Kind::SessionState, |out| unsure.write(out, version))));
+    }
     for (name, ask) in [("session: offer taken", Some(500)), ("session: offer not taken", None)] {
         let answer = SessionAnswer { offer: 501, ask };
-        all.push((name, framed(Kind::SessionAnswer, |out| answer.write(out))));
+        all.push((name, framed(Kind::SessionAnswer, |out| answer.write(out, version))));
     }
     for (name, why) in [
         ("session refused: unknown", NotGiven::Unknown(None)),
@@ -209,38 +220,62 @@ fn sessions() -> Vec<(&'static str, Vec<u8>)> {
         ("session refused: void", NotGiven::Void),
     ] {
         let refuse = SessionRefuse { ask: 500, why };
-        all.push((name, framed(Kind::SessionRefuse, |out| refuse.write(out))));
+        all.push((name, framed(Kind::SessionRefuse, |out| refuse.write(out, version))));
     }
     all
 }
 
 #[test]
 fn every_message_has_the_bytes_it_always_had() {
-    let mut text = String::new();
-    for (name, frame) in [greetings(), controls(), envelopes(), notices(), sessions()].concat() {
-        let hex = frame.iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
-        let _ = writeln!(text, "{name}\n    {hex}");
+    for (version, golden) in GOLDEN {
+        let mut text = String::new();
+        let all = [greetings(), controls(version), envelopes(version), notices(version), sessions(version)];
+        for (name, frame) in all.concat() {
+            let hex = frame.iter().fold(String::new(), |mut hex, byte| {
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            });
+            let _ = writeln!(text, "{name}\n    {hex}");
+        }
+        assert_eq!(text, golden, "a message of version {version} has changed; what there is now:\n{text}");
     }
-    assert_eq!(text, GOLDEN, "the bytes of a message have changed; what there is now:\n{text}");
 }
 
 /// The golden bytes themselves are read, not what this release writes.
 #[test]
 fn every_golden_message_reads() {
-    let mut kinds = Vec::new();
-    let mut lines = GOLDEN.lines();
-    while let (Some(name), Some(hex)) = (lines.next(), lines.next()) {
-        let hex = hex.trim().as_bytes();
-        let digit = |b: u8| char::from(b).to_digit(16).expect("hexadecimal") as u8;
-        let bytes: Vec<u8> = hex.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect();
-        let (frame, taken) = read_frame(&bytes, 1, 4096).unwrap().expect("a whole frame");
-        assert_eq!(taken, bytes.len(), "{name}");
-        let Seen::Known(kind) = frame.seen else { panic!("{name} is known") };
-        laws::reads_and_writes_alike(kind, frame.body).unwrap_or_else(|e| panic!("{name}: {e}"));
-        kinds.push(kind);
+    for (version, golden) in GOLDEN {
+        let mut kinds = Vec::new();
+        for (name, bytes) in lines(golden) {
+            let (frame, taken) = read_frame(&bytes, version, 4096).unwrap().expect("a whole frame");
+            assert_eq!(taken, bytes.len(), "{name}");
+            let Seen::Known(kind) = frame.seen else { panic!("{name} is known") };
+            laws::reads_and_writes_alike(kind, frame.body, version).unwrap_or_else(|e| panic!("{name}: {e}"));
+            kinds.push(kind);
+        }
+        assert!(kinds.contains(&Kind::Hello) && kinds.contains(&Kind::Leaving) && kinds.len() > 30);
     }
-    assert!(kinds.contains(&Kind::Hello) && kinds.contains(&Kind::Leaving) && kinds.len() > 30);
+    let spoken: Vec<u16> = (Versions::OURS.min..=Versions::OURS.max).collect();
+    assert_eq!(GOLDEN.map(|(version, _)| version)[..], spoken, "each version that is spoken has its file");
+}
+
+/// A session is not written alike in both: what version 2 added is a fault for version 1, and what is missing for version 2.
+#[test]
+fn a_session_of_another_version_is_not_mistaken() {
+    for (version, other, fault) in [(1, 2, WireFault::Cut), (2, 1, WireFault::Trailing)] {
+        let mut bytes = Vec::new();
+        write_session(&session(), &mut bytes, version);
+        assert_eq!(read_session(&bytes, version), Ok(session()));
+        assert_eq!(read_session(&bytes, other), Err(fault), "version {version}");
+    }
+}
+
+/// The names and bytes of a file.
+fn lines(golden: &str) -> impl Iterator<Item = (&str, Vec<u8>)> {
+    let digit = |b: u8| char::from(b).to_digit(16).expect("hexadecimal") as u8;
+    let mut lines = golden.lines();
+    std::iter::from_fn(move || {
+        let (name, hex) = (lines.next()?, lines.next()?.trim().as_bytes());
+        Some((name, hex.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()))
+    })
 }

@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use super::{Reader, Versions, WireFault, Writer};
+use super::{Reader, UNVERSIONED, Versions, WireFault, Writer};
 use crate::base::limits::LINK_CLUSTER_NAME_BYTES_MAX;
 use crate::cluster::identity::{BootId, Identity, Incarnation, NODE_NAME_BYTES_MAX, NodeName};
 
@@ -29,7 +29,7 @@ pub struct Hello {
 impl Hello {
     /// Appends the body.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
+        let mut w = Writer::new(out, UNVERSIONED);
         w.raw(&MAGIC);
         w.number(self.versions.min.into());
         w.number(self.versions.max.into());
@@ -41,7 +41,7 @@ impl Hello {
 
     /// Reads a body. Names that are not in their one canonical form are refused.
     pub fn read(body: &[u8]) -> Result<Hello, WireFault> {
-        let mut r = Reader::new(body);
+        let mut r = Reader::new(body, UNVERSIONED);
         if r.array()? != MAGIC {
             return Err(WireFault::Value);
         }
@@ -62,7 +62,7 @@ pub struct Proof<'a>(pub &'a [[u8; PROOF_BYTES]]);
 impl<'a> Proof<'a> {
     /// Appends the body.
     pub fn write(&self, out: &mut Vec<u8>) {
-        Writer(out).raw(self.0.as_flattened());
+        Writer::new(out, UNVERSIONED).raw(self.0.as_flattened());
     }
 
     /// Reads a body.
@@ -119,7 +119,7 @@ pub enum Refusal {
 impl Refusal {
     /// Appends the body.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
+        let mut w = Writer::new(out, UNVERSIONED);
         w.byte(self.code());
         match self {
             Refusal::Versions(versions) => {
@@ -133,7 +133,7 @@ impl Refusal {
 
     /// Reads a body.
     pub fn read(body: &[u8]) -> Result<Refusal, WireFault> {
-        let mut r = Reader::new(body);
+        let mut r = Reader::new(body, UNVERSIONED);
         let refusal = Refusal::read_from(&mut r)?;
         r.end()?;
         Ok(refusal)

@@ -7,36 +7,38 @@ use crate::base::{HashKey, MsgId, Span, Utc, WorkerId};
 use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
 use crate::effect::{Copied, Keeper, Queued, SessionState};
 
-/// Reads a body of this kind and writes it again: the bytes must be the same. A hello may go on behind what is known.
-pub(super) fn reads_and_writes_alike(kind: Kind, body: &[u8]) -> Result<(), WireFault> {
+/// Reads a body of this kind and version and writes it again: the bytes must be the same. A hello may go on behind what is known.
+pub(super) fn reads_and_writes_alike(kind: Kind, body: &[u8], version: u16) -> Result<(), WireFault> {
     let mut out = Vec::new();
     match kind {
         Kind::Hello => Hello::read(body)?.write(&mut out),
         Kind::Proof => Proof::read(body)?.write(&mut out),
         Kind::Refuse => Refusal::read(body)?.write(&mut out),
         Kind::Join | Kind::Receipt | Kind::Ping | Kind::Pong | Kind::Bye => {
-            Control::read(kind, body)?.write(&mut out);
+            Control::read(kind, body, version)?.write(&mut out, version);
         }
-        Kind::Envelope => Envelope::read(body)?.write(&mut out),
-        Kind::EnvelopeResult => EnvelopeResult::read(body)?.write(&mut out),
-        Kind::Poke => Poke::read(body)?.write(&mut out),
-        Kind::UserChanged => UserChanged::read(body)?.write(&mut out),
-        Kind::SessionAsk => SessionAsk::read(body)?.write(&mut out),
+        Kind::Envelope => Envelope::read(body, version)?.write(&mut out, version),
+        Kind::EnvelopeResult => EnvelopeResult::read(body, version)?.write(&mut out, version),
+        Kind::Poke => Poke::read(body, version)?.write(&mut out, version),
+        Kind::UserChanged => UserChanged::read(body, version)?.write(&mut out, version),
+        Kind::SessionAsk => SessionAsk::read(body, version)?.write(&mut out, version),
         Kind::SessionState => {
-            let part = SessionPart::read(body)?;
+            let part = SessionPart::read(body, version)?;
             let mut state = Vec::new();
-            if let Ok(session) = read_session(part.bytes) {
-                write_session(&session, &mut state);
+            if let Ok(session) = read_session(part.bytes, version) {
+                write_session(&session, &mut state, version);
                 assert_eq!(state, part.bytes);
             }
-            part.write(&mut out);
+            part.write(&mut out, version);
         }
-        Kind::SessionRefuse => SessionRefuse::read(body)?.write(&mut out),
-        Kind::SessionInstalled | Kind::SessionRelease => SessionWord::read(body)?.write(&mut out),
-        Kind::SessionOffer => SessionOffer::read(body)?.write(&mut out),
-        Kind::SessionAnswer => SessionAnswer::read(body)?.write(&mut out),
-        Kind::Leaving => Leaving::read(body)?.write(&mut out),
-        Kind::Status => Status::read(body)?.write(&mut out),
+        Kind::SessionRefuse => SessionRefuse::read(body, version)?.write(&mut out, version),
+        Kind::SessionInstalled | Kind::SessionRelease => {
+            SessionWord::read(body, version)?.write(&mut out, version)
+        }
+        Kind::SessionOffer => SessionOffer::read(body, version)?.write(&mut out, version),
+        Kind::SessionAnswer => SessionAnswer::read(body, version)?.write(&mut out, version),
+        Kind::Leaving => Leaving::read(body, version)?.write(&mut out, version),
+        Kind::Status => Status::read(body, version)?.write(&mut out, version),
         // Bodies of others are carried, not read.
         _ => out.extend_from_slice(body),
     }
@@ -56,6 +58,7 @@ proptest! {
         addresses: (String, String),
         targets in "([a-zø]{0,3}\0){0,3}",
         stanza: String,
+        version in 1u16..3,
     ) {
         let envelope = Envelope(Parcel {
             envelope: numbers.0,
@@ -71,13 +74,13 @@ proptest! {
             stanza: &stanza,
         });
         let mut body = Vec::new();
-        envelope.write(&mut body);
-        prop_assert_eq!(Envelope::read(&body), Ok(envelope));
+        envelope.write(&mut body, version);
+        prop_assert_eq!(Envelope::read(&body, version), Ok(envelope));
         for n in 0..body.len() {
-            prop_assert!(Envelope::read(&body[..n]).is_err(), "cut at {}", n);
+            prop_assert!(Envelope::read(&body[..n], version).is_err(), "cut at {}", n);
         }
         body.push(0);
-        prop_assert_eq!(Envelope::read(&body).err(), Some(WireFault::Trailing));
+        prop_assert_eq!(Envelope::read(&body, version).err(), Some(WireFault::Trailing));
     }
 
     #[test]
@@ -97,8 +100,8 @@ proptest! {
         let (turn, epoch, earlier, intact, acked, last, received, proposal) = numbers;
         let join = Control::Join(Join { turn, epoch, earlier, intact, acked, last, received, proposal });
         let mut body = Vec::new();
-        join.write(&mut body);
-        prop_assert_eq!(Control::read(Kind::Join, &body), Ok(join));
+        join.write(&mut body, 1);
+        prop_assert_eq!(Control::read(Kind::Join, &body, 1), Ok(join));
     }
 
     #[test]
@@ -109,6 +112,8 @@ proptest! {
         directed in proptest::collection::vec("[a-zø]{1,9}", 0..4),
         recent in proptest::collection::vec(any::<u128>(), 0..4),
         queue in proptest::collection::vec((any::<String>(), 0u8..4, any::<(u64, u128, i64)>()), 0..5),
+        unsure: Option<u32>,
+        more in 0u16..3,
     ) {
         let (user, resource, id, presence) = texts;
         let (k0, k1, received, acked, priority, interested, wants_blocked, carbons) = numbers;
@@ -139,22 +144,27 @@ proptest! {
             directed,
             queue: queue.into_iter().map(queued).collect(),
             recent: recent.into_iter().map(MsgId).collect(),
+            unsure,
         };
+        let version = state.since() + more;
         let mut bytes = Vec::new();
-        write_session(&state, &mut bytes);
-        prop_assert!(read_session(&bytes).is_ok_and(|read| read == state));
+        write_session(&state, &mut bytes, version);
+        prop_assert!(read_session(&bytes, version).is_ok_and(|read| read == state));
         for n in 0..bytes.len() {
-            prop_assert!(read_session(&bytes[..n]).is_err(), "cut at {}", n);
+            prop_assert!(read_session(&bytes[..n], version).is_err(), "cut at {}", n);
         }
         bytes.push(0);
-        prop_assert_eq!(read_session(&bytes).err(), Some(WireFault::Trailing));
+        prop_assert_eq!(read_session(&bytes, version).err(), Some(WireFault::Trailing));
     }
 
     #[test]
-    fn arbitrary_bytes_are_sessions_or_not(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0u8..4], 0..300)) {
-        if let Ok(state) = read_session(&bytes) {
+    fn arbitrary_bytes_are_sessions_or_not(
+        bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0u8..4], 0..300),
+        version in 1u16..3,
+    ) {
+        if let Ok(state) = read_session(&bytes, version) {
             let mut out = Vec::new();
-            write_session(&state, &mut out);
+            write_session(&state, &mut out, version);
             prop_assert_eq!(out, bytes);
         }
     }
@@ -171,8 +181,9 @@ proptest! {
     fn arbitrary_bodies_never_panic(
         kind in 0..Kind::ALL.len(),
         body in proptest::collection::vec(prop_oneof![any::<u8>(), 0u8..8], 0..200),
+        version in 1u16..3,
     ) {
-        let _ = reads_and_writes_alike(Kind::ALL[kind], &body);
+        let _ = reads_and_writes_alike(Kind::ALL[kind], &body, version);
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //!   follow the last field. The hello alone may grow: it comes before anybody knows the version.
 //! - A body is written and read at the negotiated version. A field is never added to a body of an old version; a new kind
 //!   either lies in the range that older nodes skip, or is not sent to them ([`Kind::of_byte`]).
-//! - The bytes of version 1 are frozen in `golden.txt`.
+//! - The bytes of each version are frozen in a file of their own, `golden_1.txt` and so on.
 //!
 //! Layout: a frame is its length (4 bytes, big end first, of what follows), its kind (1 byte), its number if it is one
 //! that is sent again after a cut (varint), and its body. Numbers are LEB128 in at most ten bytes; text and bytes follow
@@ -39,7 +39,7 @@ mod golden;
 mod laws;
 
 pub use crate::effect::{ATTEMPTS_MAX, Outcome, Parcel, Refused, Targets};
-pub use codec::{Reader, WireFault, Writer};
+pub use codec::{Reader, UNVERSIONED, WireFault, Writer};
 pub use control::{Bye, Control, Join};
 pub use envelope::{Envelope, EnvelopeResult, TARGETS_BYTES_MAX};
 pub use frame::{FRAME_HEAD_BYTES_MAX, Frame, read_frame, write_frame};

@@ -14,14 +14,14 @@ pub struct Poke<'a> {
 }
 
 impl<'a> Poke<'a> {
-    /// Appends the body.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        Writer(out).text(self.user);
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
+        Writer::new(out, version).text(self.user);
     }
 
-    /// Reads a body.
-    pub fn read(body: &'a [u8]) -> Result<Poke<'a>, WireFault> {
-        let mut r = Reader::new(body);
+    /// Reads a body of a version.
+    pub fn read(body: &'a [u8], version: u16) -> Result<Poke<'a>, WireFault> {
+        let mut r = Reader::new(body, version);
         let user = r.text(ADDRESS_BYTES_MAX)?;
         r.end()?;
         Ok(Poke { user })
@@ -40,17 +40,17 @@ pub struct UserChanged<'a> {
 }
 
 impl<'a> UserChanged<'a> {
-    /// Appends the body.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
+        let mut w = Writer::new(out, version);
         w.text(self.user);
         w.number(self.roster);
         w.number(self.blocked);
     }
 
-    /// Reads a body.
-    pub fn read(body: &'a [u8]) -> Result<UserChanged<'a>, WireFault> {
-        let mut r = Reader::new(body);
+    /// Reads a body of a version.
+    pub fn read(body: &'a [u8], version: u16) -> Result<UserChanged<'a>, WireFault> {
+        let mut r = Reader::new(body, version);
         let (user, roster, blocked) = (r.text(ADDRESS_BYTES_MAX)?, r.number()?, r.number()?);
         r.end()?;
         Ok(UserChanged { user, roster, blocked })
@@ -69,18 +69,18 @@ pub enum Leaving {
 }
 
 impl Leaving {
-    /// Appends the body.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        Writer(out).byte(match self {
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
+        Writer::new(out, version).byte(match self {
             Leaving::Draining => 1,
             Leaving::Staying => 2,
             Leaving::Left => 3,
         });
     }
 
-    /// Reads a body.
-    pub fn read(body: &[u8]) -> Result<Leaving, WireFault> {
-        let mut r = Reader::new(body);
+    /// Reads a body of a version.
+    pub fn read(body: &[u8], version: u16) -> Result<Leaving, WireFault> {
+        let mut r = Reader::new(body, version);
         let leaving = match r.byte()? {
             1 => Leaving::Draining,
             2 => Leaving::Staying,
@@ -111,9 +111,9 @@ pub struct Status<'a> {
 }
 
 impl<'a> Status<'a> {
-    /// Appends the body.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
+        let mut w = Writer::new(out, version);
         w.byte(match self.role {
             Role::Active => 1,
             Role::Standby => 2,
@@ -121,9 +121,9 @@ impl<'a> Status<'a> {
         w.text(self.release);
     }
 
-    /// Reads a body.
-    pub fn read(body: &'a [u8]) -> Result<Status<'a>, WireFault> {
-        let mut r = Reader::new(body);
+    /// Reads a body of a version.
+    pub fn read(body: &'a [u8], version: u16) -> Result<Status<'a>, WireFault> {
+        let mut r = Reader::new(body, version);
         let role = match r.byte()? {
             1 => Role::Active,
             2 => Role::Standby,

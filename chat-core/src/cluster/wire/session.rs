@@ -83,18 +83,18 @@ pub struct SessionAnswer {
 }
 
 impl<'a> SessionAsk<'a> {
-    /// Appends the body.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
+        let mut w = Writer::new(out, version);
         w.number(self.ask);
         w.text(self.user);
         w.text(self.id.0);
         w.number(self.h.into());
     }
 
-    /// Reads a body.
-    pub fn read(body: &'a [u8]) -> Result<SessionAsk<'a>, WireFault> {
-        let mut r = Reader::new(body);
+    /// Reads a body of a version.
+    pub fn read(body: &'a [u8], version: u16) -> Result<SessionAsk<'a>, WireFault> {
+        let mut r = Reader::new(body, version);
         let (ask, user) = (r.number()?, r.text(USER_BYTES_MAX)?);
         let (id, h) = (SmId(r.text(SESSION_ID_BYTES_MAX)?), r.number32()?);
         r.end()?;
@@ -110,17 +110,17 @@ impl<'a> SessionPart<'a> {
         parts.map(move |(i, bytes)| SessionPart { ask, is_last: i == last, bytes })
     }
 
-    /// Appends the body.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
+        let mut w = Writer::new(out, version);
         w.number(self.ask);
         w.flag(self.is_last);
         w.bytes(self.bytes);
     }
 
-    /// Reads a body.
-    pub fn read(body: &'a [u8]) -> Result<SessionPart<'a>, WireFault> {
-        let mut r = Reader::new(body);
+    /// Reads a body of a version.
+    pub fn read(body: &'a [u8], version: u16) -> Result<SessionPart<'a>, WireFault> {
+        let mut r = Reader::new(body, version);
         let part = SessionPart { ask: r.number()?, is_last: r.flag()?, bytes: r.bytes(SESSION_PART_BYTES)? };
         r.end()?;
         Ok(part)
@@ -128,9 +128,9 @@ impl<'a> SessionPart<'a> {
 }
 
 impl SessionRefuse {
-    /// Appends the body.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
+        let mut w = Writer::new(out, version);
         w.number(self.ask);
         match self.why {
             NotGiven::Unknown(None) => w.byte(1),
@@ -149,9 +149,9 @@ impl SessionRefuse {
         }
     }
 
-    /// Reads a body.
-    pub fn read(body: &[u8]) -> Result<SessionRefuse, WireFault> {
-        let mut r = Reader::new(body);
+    /// Reads a body of a version.
+    pub fn read(body: &[u8], version: u16) -> Result<SessionRefuse, WireFault> {
+        let mut r = Reader::new(body, version);
         let ask = r.number()?;
         let why = match r.byte()? {
             1 => NotGiven::Unknown(None),
@@ -168,16 +168,16 @@ impl SessionRefuse {
 }
 
 impl<'a> SessionWord<'a> {
-    /// Appends the body.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
+        let mut w = Writer::new(out, version);
         w.number(self.ask);
         w.text(self.user);
     }
 
-    /// Reads a body.
-    pub fn read(body: &'a [u8]) -> Result<SessionWord<'a>, WireFault> {
-        let mut r = Reader::new(body);
+    /// Reads a body of a version.
+    pub fn read(body: &'a [u8], version: u16) -> Result<SessionWord<'a>, WireFault> {
+        let mut r = Reader::new(body, version);
         let (ask, user) = (r.number()?, r.text(USER_BYTES_MAX)?);
         r.end()?;
         Ok(SessionWord { ask, user })
@@ -185,17 +185,17 @@ impl<'a> SessionWord<'a> {
 }
 
 impl<'a> SessionOffer<'a> {
-    /// Appends the body.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
+        let mut w = Writer::new(out, version);
         w.number(self.offer);
         w.text(self.user);
         w.raw(&self.sm.0.to_be_bytes());
     }
 
-    /// Reads a body.
-    pub fn read(body: &'a [u8]) -> Result<SessionOffer<'a>, WireFault> {
-        let mut r = Reader::new(body);
+    /// Reads a body of a version.
+    pub fn read(body: &'a [u8], version: u16) -> Result<SessionOffer<'a>, WireFault> {
+        let mut r = Reader::new(body, version);
         let (offer, user) = (r.number()?, r.text(USER_BYTES_MAX)?);
         let sm = SmHash(u32::from_be_bytes(r.array()?));
         r.end()?;
@@ -204,9 +204,9 @@ impl<'a> SessionOffer<'a> {
 }
 
 impl SessionAnswer {
-    /// Appends the body.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let mut w = Writer(out);
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
+        let mut w = Writer::new(out, version);
         w.number(self.offer);
         w.flag(self.ask.is_some());
         if let Some(ask) = self.ask {
@@ -214,9 +214,9 @@ impl SessionAnswer {
         }
     }
 
-    /// Reads a body.
-    pub fn read(body: &[u8]) -> Result<SessionAnswer, WireFault> {
-        let mut r = Reader::new(body);
+    /// Reads a body of a version.
+    pub fn read(body: &[u8], version: u16) -> Result<SessionAnswer, WireFault> {
+        let mut r = Reader::new(body, version);
         let offer = r.number()?;
         let ask = if r.flag()? { Some(r.number()?) } else { None };
         r.end()?;
@@ -224,9 +224,10 @@ impl SessionAnswer {
     }
 }
 
-/// Appends a whole session, to be sent in parts.
-pub fn write_session(state: &SessionState, out: &mut Vec<u8>) {
-    let mut w = Writer(out);
+/// Appends a whole session as of a version, to be sent in parts. What the version cannot say is not written: whoever gives a
+/// session asks [`SessionState::since`] before.
+pub fn write_session(state: &SessionState, out: &mut Vec<u8>, version: u16) {
+    let mut w = Writer::new(out, version);
     w.text(&state.user);
     w.text(&state.resource);
     w.text(&state.id);
@@ -262,11 +263,17 @@ pub fn write_session(state: &SessionState, out: &mut Vec<u8>) {
     }
     w.number(state.recent.len() as u64);
     state.recent.iter().for_each(|id| w.raw(&id.0.to_be_bytes()));
+    if w.is_since(2) {
+        w.flag(state.unsure.is_some());
+        if let Some(sent) = state.unsure {
+            w.number(sent.into());
+        }
+    }
 }
 
-/// Reads a whole session.
-pub fn read_session(bytes: &[u8]) -> Result<SessionState, WireFault> {
-    let mut r = Reader::new(bytes);
+/// Reads a whole session of a version.
+pub fn read_session(bytes: &[u8], version: u16) -> Result<SessionState, WireFault> {
+    let mut r = Reader::new(bytes, version);
     let user = r.text(USER_BYTES_MAX)?.to_owned();
     let resource = r.text(RESOURCE_BYTES_MAX)?.to_owned();
     let id = r.text(SESSION_ID_BYTES_MAX)?.to_owned();
@@ -296,6 +303,7 @@ pub fn read_session(bytes: &[u8]) -> Result<SessionState, WireFault> {
     for _ in 0..n {
         recent.push(MsgId(u128::from_be_bytes(r.array()?)));
     }
+    let unsure = if r.is_since(2) && r.flag()? { Some(r.number32()?) } else { None };
     r.end()?;
     Ok(SessionState {
         user,
@@ -314,6 +322,7 @@ pub fn read_session(bytes: &[u8]) -> Result<SessionState, WireFault> {
         directed,
         queue,
         recent,
+        unsure,
     })
 }
 

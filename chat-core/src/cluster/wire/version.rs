@@ -28,7 +28,7 @@ pub struct VersionsApart {
 
 impl Versions {
     /// What this release speaks.
-    pub const OURS: Versions = Versions { min: 1, max: 1 };
+    pub const OURS: Versions = Versions { min: 1, max: 2 };
 
     /// The newest version that both speak. Both sides come to the same result.
     pub fn agree(self, theirs: Versions) -> Result<u16, VersionsApart> {

@@ -108,7 +108,8 @@ impl Engine {
         let (worker, workers) = (self.cx.settings.worker.0, self.cx.settings.workers);
         let number = || cluster.number(worker, workers);
         let Some((state, given)) = picture(user, rid, self.cx.now.mono, number) else { return };
-        if weight(&state) > SESSION_STATE_BYTES_MAX {
+        let version = cluster.offers.version_of(node);
+        if weight(&state) > SESSION_STATE_BYTES_MAX || state.since() > version {
             self.cx.node_mail.put(&NodeTold::Refuse { node, ask, why: NotGiven::Unable });
             if let Some(i) = self.place_of_hold(id, rid) {
                 self.thaw(id, i, false);
@@ -187,7 +188,8 @@ impl Engine {
         if let Some(resource) = resource {
             sm = resource.sm.as_ref().map(|sm| sm.id.clone());
             if let (Some(detached), Some(given), true) = (&mut resource.detached, &hold.given, unsure) {
-                detached.given = Some(given.sent);
+                // Of what was sent after it was given the first time nobody else knows.
+                detached.given.get_or_insert(given.sent);
             }
         }
         match (hold.behind, bare, sm) {
@@ -284,6 +286,7 @@ fn picture(
         directed: resource.directed.iter().map(|jid| jid.as_str().to_owned()).collect(),
         queue,
         recent,
+        unsure: resource.detached.as_ref().and_then(|detached| detached.given),
     };
     Some((state, Given { envelopes, sent }))
 }

@@ -156,7 +156,7 @@ impl Engine {
         if self.cluster.is_some() {
             for told in mail.iter() {
                 match told {
-                    NodeTold::Up { node, name } => self.on_node_up(node, name),
+                    NodeTold::Up { node, name, version } => self.on_node_up(node, name, version),
                     NodeTold::Down { node } => self.on_node_down(node),
                     NodeTold::Change { node, change } => self.on_change(node, &change),
                     NodeTold::Parcel { node, parcel } => self.on_parcel(node, &parcel),

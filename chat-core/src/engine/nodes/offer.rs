@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{NodeId, UserId};
-use crate::effect::{NodeTold, NotGiven, ResourceId, SmHash};
+use crate::effect::{NodeTold, NotGiven, ResourceId, SessionState, SmHash};
 use crate::engine::Engine;
 use crate::session::Seat;
 
@@ -14,6 +14,8 @@ use crate::session::Seat;
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Offers {
     takers: BTreeSet<NodeId>,
+    /// What is spoken with those that are there.
+    versions: BTreeMap<NodeId, u16>,
     /// Who was offered something last.
     last: Option<NodeId>,
     /// What has no answer yet: to whom, and which session.
@@ -21,17 +23,30 @@ pub(in crate::engine) struct Offers {
 }
 
 impl Offers {
-    /// Whose turn it is.
-    fn turn(&mut self) -> Option<NodeId> {
+    /// Whose turn it is, of those with whom at least this version is spoken.
+    fn turn(&mut self, since: u16) -> Option<NodeId> {
         let last = self.last;
-        let next = self.takers.iter().find(|node| last.is_none_or(|last| **node > last));
-        self.last = next.or_else(|| self.takers.first()).copied();
-        self.last
+        let mut able = self.takers.iter().filter(|node| self.version_of(**node) >= since);
+        let next = able.clone().find(|node| last.is_none_or(|last| **node > last));
+        let next = next.or_else(|| able.next()).copied()?;
+        self.last = Some(next);
+        Some(next)
+    }
+
+    /// A node is there, with which this version is spoken.
+    pub(super) fn meet(&mut self, node: NodeId, version: u16) {
+        self.versions.insert(node, version);
+    }
+
+    /// The version that is spoken with a node; 0 if it is not there.
+    pub(super) fn version_of(&self, node: NodeId) -> u16 {
+        self.versions.get(&node).copied().unwrap_or(0)
     }
 
     /// A node is gone.
     pub(super) fn lose(&mut self, node: NodeId) {
         self.takers.remove(&node);
+        self.versions.remove(&node);
         self.open.retain(|_, (to, ..)| *to != node);
     }
 }
@@ -53,9 +68,10 @@ impl Engine {
             return;
         }
         let Some(user) = self.users.get_mut(seat.user) else { return };
-        let sm = user.resource(seat.resource).and_then(|resource| resource.sm.as_ref());
-        let Some(sm) = sm.map(|sm| SmHash::of(&sm.id)) else { return };
-        let Some(node) = cluster.offers.turn() else { return };
+        let Some(resource) = user.resource(seat.resource) else { return };
+        let Some(sm) = resource.sm.as_ref().map(|sm| SmHash::of(&sm.id)) else { return };
+        let unsure = resource.detached.as_ref().and_then(|detached| detached.given);
+        let Some(node) = cluster.offers.turn(SessionState::since_of(unsure)) else { return };
         let offer = cluster.number(self.cx.settings.worker.0, self.cx.settings.workers);
         cluster.offers.open.retain(|_, (.., resource)| *resource != seat.resource);
         cluster.offers.open.insert(offer, (node, seat.user, seat.resource));

@@ -63,7 +63,7 @@ impl Engine {
     }
 
     /// A node is there.
-    pub(super) fn on_node_up(&mut self, node: NodeId, name: &str) {
+    pub(super) fn on_node_up(&mut self, node: NodeId, name: &str, version: u16) {
         let Some(cluster) = &mut self.cluster else { return };
         if node == OWN || cluster.table.is_seated(node) {
             return debug_assert!(false, "{node:?} is told to be there twice");
@@ -73,6 +73,7 @@ impl Engine {
             cluster.purge(self.cx.now.mono, usize::MAX);
         }
         cluster.table.seat(node, name);
+        cluster.offers.meet(node, version);
         cluster.chores.early.begin(node);
     }
 

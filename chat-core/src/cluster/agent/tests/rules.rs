@@ -193,7 +193,7 @@ fn a_wrong_secret_and_a_wrong_version_are_said_once_a_minute_on_both_sides() {
     let listed: Vec<String> = (0..4).map(|i| format!("chat@n{i}")).collect();
     let mut plans: Vec<Plan> = (0..4).map(|i| Plan { listed: listed.clone(), ..Plan::new(i) }).collect();
     plans[2].secret = b"another secret altogether";
-    plans[3].versions = Versions { min: 2, max: 3 };
+    plans[3].versions = Versions { min: 3, max: 4 };
     let mut w = World::new(plans, 3);
     (0..4).for_each(|i| w.start(i));
     w.pass(Span::secs(119));
@@ -205,8 +205,8 @@ fn a_wrong_secret_and_a_wrong_version_are_said_once_a_minute_on_both_sides() {
     for (i, other, words) in [
         (0, 2, "the secrets of the cluster differ"),
         (2, 0, "the secrets of the cluster differ"),
-        (0, 3, "no common version of the cluster protocol: this node speaks 1, the other 2 to 3"),
-        (3, 0, "no common version of the cluster protocol: this node speaks 2 to 3, the other 1"),
+        (0, 3, "no common version of the cluster protocol: this node speaks 1 to 2, the other 3 to 4"),
+        (3, 0, "no common version of the cluster protocol: this node speaks 3 to 4, the other 1 to 2"),
     ] {
         let all = w.notices(i, Mono(0));
         let about = |n: &&&str| n.contains(&format!("chat@n{other}")) && n.contains(words);
@@ -256,7 +256,7 @@ fn the_status_shows_every_node_as_this_one_sees_it() {
     let names: Vec<&str> = peers.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["chat@n1", "chat@n2", "chat@n3"], "a node without an address is none yet");
     let [n1, n2, n3] = &peers[..] else { unreachable!() };
-    assert_eq!((n1.state, n1.version, n1.is_connected), (PeerState::Up, Some(1), true));
+    assert_eq!((n1.state, n1.version, n1.is_connected), (PeerState::Up, Some(2), true));
     assert_eq!((n1.role, n1.release.as_str()), (Some(Role::Active), "test"));
     assert_eq!(n1.incarnation, Some(w.identity(1).incarnation));
     assert_eq!(n1.addresses, ["192.0.2.2:4369".parse().unwrap()]);

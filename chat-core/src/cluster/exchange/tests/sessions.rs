@@ -27,6 +27,7 @@ fn state(bytes: usize) -> SessionState {
         directed: Vec::new(),
         queue: vec![Queued { stanza: "x".repeat(bytes), copy: None }],
         recent: Vec::new(),
+        unsure: None,
     }
 }
 
@@ -96,11 +97,34 @@ fn a_session_stays_while_the_taker_is_behind() {
     assert_eq!(world.nodes[2].workers[1].heard, [format!("{refuse:?}")]);
 }
 
+/// A node that speaks an older version gets no session that this cannot say all of: giver and taker hear that it stays.
+#[test]
+fn a_session_stays_that_the_taker_would_not_understand() {
+    let (mut world, ..) = met(6);
+    world.nodes[2].version = 1;
+    world.fresh(0, 2);
+    world.check();
+    let there = world.nodes[0].exchange.number_of(&world.nodes[2].identity.name).expect("they have met");
+    let here = world.nodes[2].exchange.number_of(&world.nodes[0].identity.name).expect("they have met");
+    let mut mail = NodeMail::default();
+    let unsure = SessionState { unsure: Some(2), ..state(10) };
+    mail.put(&NodeTold::State { node: there, ask: 4, state: &Arc::new(unsure) });
+    mail.put(&NodeTold::State { node: there, ask: 7, state: &Arc::new(state(10)) });
+    world.nodes[0].exchange.on_mail(&mut mail);
+    world.turn(0);
+    deliver_all(&mut world);
+    let release = NodeTold::Release { node: there, ask: 4, user: USER };
+    assert_eq!(world.nodes[0].workers[0].heard, [format!("{release:?}")]);
+    let refuse = NodeTold::Refuse { node: here, ask: 4, why: NotGiven::Unable };
+    let given = NodeTold::State { node: here, ask: 7, state: &Arc::new(state(10)) };
+    assert_eq!(world.nodes[2].workers[1].heard, [format!("{refuse:?}"), format!("{given:?}")]);
+}
+
 /// Parts of two sessions at once, more than a session may be, and parts that are none: both begin anew.
 #[test]
 fn parts_that_do_not_belong_together_are_nonsense() {
     let mut whole = Vec::new();
-    write_session(&state(10), &mut whole);
+    write_session(&state(10), &mut whole, 2);
     let part = |ask, is_last, bytes| SessionPart { ask, is_last, bytes };
     let large = vec![0; SESSION_PART_BYTES];
     let too_many = vec![part(1, false, &large[..]); SESSION_STATE_BYTES_MAX / SESSION_PART_BYTES + 1];
@@ -115,7 +139,7 @@ fn parts_that_do_not_belong_together_are_nonsense() {
         let exchange = &mut world.nodes[2].exchange;
         for part in parts {
             let mut body = Vec::new();
-            part.write(&mut body);
+            part.write(&mut body, 2);
             exchange.on_event(&Event::Frame { from: &from, kind: Kind::SessionState, body: &body });
         }
         exchange.end_turn();

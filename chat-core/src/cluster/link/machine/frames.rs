@@ -72,7 +72,8 @@ impl Link {
         }
         match frame.seen {
             Seen::Known(Kind::Join) => {
-                let Control::Join(join) = Control::read(Kind::Join, frame.body)? else {
+                let Control::Join(join) = Control::read(Kind::Join, frame.body, self.conns[i].version)?
+                else {
                     unreachable!("the kind of a frame decides how it reads");
                 };
                 match stage {
@@ -82,7 +83,7 @@ impl Link {
                 Ok(())
             }
             Seen::Known(Kind::Bye) => {
-                let bye = Control::read(Kind::Bye, frame.body)?;
+                let bye = Control::read(Kind::Bye, frame.body, self.conns[i].version)?;
                 self.on_bye(now, id, bye);
                 Ok(())
             }
@@ -112,7 +113,7 @@ impl Link {
         }
         match frame.seen {
             Seen::Known(kind @ (Kind::Receipt | Kind::Ping | Kind::Pong | Kind::Bye)) => {
-                let control = Control::read(kind, frame.body)?;
+                let control = Control::read(kind, frame.body, self.conns[i].version)?;
                 self.on_control(now, i, control)?;
             }
             Seen::Known(kind) if kind.is_control() => return Err(WireFault::Turn(kind.byte())),
@@ -236,7 +237,7 @@ impl Link {
         if self.stream.begin(start, theirs) {
             self.uncongest();
             let peer = self.peer.clone().expect("who joins was met");
-            self.tell(LinkOutput::Fresh(peer));
+            self.tell(LinkOutput::Fresh { peer, version });
         }
         self.dial_at = None;
         self.state.connected = true;

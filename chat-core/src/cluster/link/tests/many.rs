@@ -185,7 +185,7 @@ fn whoever_lives_at_an_address_gets_a_name() {
     let told = net.told(0);
     assert!(told.contains(&"chat@node-0 at 192.0.2.0:4369".to_owned()), "{told:#?}");
     assert!(told.contains(&"chat@node-1 at 192.0.2.1:4369".to_owned()), "{told:#?}");
-    assert!(told.contains(&"chat@node-1: Up { version: 1 }".to_owned()), "{told:#?}");
+    assert!(told.contains(&"chat@node-1: Up { version: 2 }".to_owned()), "{told:#?}");
     // Discovery files it under its name; the connection stands.
     net.want(0, Peer::Named(name(1)), &[address(1)]);
     for i in [0, 1] {
@@ -223,7 +223,7 @@ fn addresses_are_tried_in_turn() {
     net.want(0, Peer::Named(name(1)), &[address(8), address(9), address(1)]);
     net.live(Span::secs(1));
     let told = net.told(0);
-    assert!(told.contains(&"chat@node-1: Up { version: 1 }".to_owned()), "{told:#?}");
+    assert!(told.contains(&"chat@node-1: Up { version: 2 }".to_owned()), "{told:#?}");
 }
 
 #[test]
@@ -300,11 +300,11 @@ fn another_life_begins_with_new_connections() {
         net.told(0),
         [
             "chat@node-1 at 192.0.2.1:4369",
-            "chat@node-1: Fresh(chat@node-1/i1/b02020202)",
-            "chat@node-1: Up { version: 1 }"
+            "chat@node-1: Fresh { peer: chat@node-1/i1/b02020202, version: 2 }",
+            "chat@node-1: Up { version: 2 }"
         ]
     );
     let told = net.told(1);
-    assert_eq!(told[0], "chat@node-0: Fresh(chat@node-0/i2/b09090909)", "{told:?}");
+    assert_eq!(told[0], "chat@node-0: Fresh { peer: chat@node-0/i2/b09090909, version: 2 }", "{told:?}");
     assert!(!told.iter().any(|t| t.contains("Poke")));
 }

@@ -221,7 +221,7 @@ impl World {
             match output {
                 LinkOutput::Dial => dials += 1,
                 LinkOutput::Close(conn) => closed.push(conn.0),
-                LinkOutput::Fresh(peer) => {
+                LinkOutput::Fresh { peer, .. } => {
                     node.chapter += 1;
                     node.sent = 0;
                     node.from = Some(peer.boot.0[0]);

@@ -160,8 +160,8 @@ fn the_layer_above_is_told_with_whom_before_anything_arrives() {
     assert_eq!(pair.send(A, "too early"), Err(NotSent::NotBegun));
     pair.connect(1, A);
     pair.settle();
-    assert_eq!(pair.told(A), ["Fresh(chat@b/i1/b02020202)", "Up { version: 1 }"]);
-    assert_eq!(pair.told(B), ["Fresh(chat@a/i1/b01010101)", "Up { version: 1 }"]);
+    assert_eq!(pair.told(A), ["Fresh { peer: chat@b/i1/b02020202, version: 1 }", "Up { version: 1 }"]);
+    assert_eq!(pair.told(B), ["Fresh { peer: chat@a/i1/b01010101, version: 1 }", "Up { version: 1 }"]);
     pair.send(A, "1").unwrap();
     pair.send(A, "2").unwrap();
     assert!(pair.links[A].send_datagram(Kind::Datagram, b"who is there"));
@@ -245,8 +245,11 @@ fn a_node_that_starts_anew_is_another_one() {
     pair.input(B, LinkInput::Closed(LinkConn(1)));
     pair.connect(2, A);
     pair.settle();
-    assert_eq!(pair.told(A), ["Fresh(chat@b/i1/b02020202)", "Up { version: 1 }"]);
-    assert_eq!(pair.told(B), ["Down(Closed)", "Fresh(chat@a/i2/b09090909)", "Up { version: 1 }"]);
+    assert_eq!(pair.told(A), ["Fresh { peer: chat@b/i1/b02020202, version: 1 }", "Up { version: 1 }"]);
+    assert_eq!(
+        pair.told(B),
+        ["Down(Closed)", "Fresh { peer: chat@a/i2/b09090909, version: 1 }", "Up { version: 1 }"]
+    );
     pair.send(B, "for the new one").unwrap();
     pair.settle();
     assert_eq!(pair.told(A), ["Envelope for the new one"]);
@@ -378,8 +381,8 @@ fn a_peer_that_counts_as_down_begins_anew_when_it_is_back() {
     pair.input(A, LinkInput::GiveUp);
     pair.connect(2, B);
     pair.settle();
-    assert_eq!(pair.told(A), ["Fresh(chat@b/i1/b02020202)", "Up { version: 1 }"]);
-    assert_eq!(pair.told(B)[2..], ["Fresh(chat@a/i1/b01010101)", "Up { version: 1 }"]);
+    assert_eq!(pair.told(A), ["Fresh { peer: chat@b/i1/b02020202, version: 1 }", "Up { version: 1 }"]);
+    assert_eq!(pair.told(B)[2..], ["Fresh { peer: chat@a/i1/b01010101, version: 1 }", "Up { version: 1 }"]);
 }
 
 #[test]

@@ -7,8 +7,24 @@ use crate::cluster::wire::{Kind, WireFault, Writer};
 
 #[test]
 fn the_bytes_of_frames_stay() {
+    for version in [1, 2] {
+        let mut frames = Vec::new();
+        frames_of(version, &mut frames);
+        // Incarnation, number, seq; of a snapshot, that this is its first and last part; the number of changes, and each.
+        let put_a = "01 03614062 0172 05 00 00000001 00 0000000000000001";
+        let remove_a = "02 03614062 0172";
+        let put_c = "01 03634064 0173 05 00 00000002 00 0000000000000002";
+        let expected = [
+            ("n1 RegistrySnapshot ", format!("ac02 01 01 03 01 {put_a}")),
+            ("n1 RegistryRecords ", format!("ac02 02 03 02 {remove_a} {put_c}")),
+        ];
+        assert_eq!(frames, expected.map(|(what, hex)| format!("{what}{}", hex.replace(' ', ""))));
+    }
+}
+
+/// A snapshot and some changes, for a node that reads this version.
+fn frames_of(version: u16, frames: &mut Vec<String>) {
     let mut log = Log::new(&name(0), Incarnation(300), KEY);
-    let mut frames = Vec::new();
     let mut drain = |log: &mut Log| {
         while let Some(LogOutput::Send { to, kind, body }) = log.poll_output() {
             let hex: String = body.iter().map(|b| format!("{b:02x}")).collect();
@@ -16,21 +32,12 @@ fn the_bytes_of_frames_stay() {
         }
     };
     log.handle(LogInput::Changed(Change::Put(record("a@b", "r", 1))));
-    log.handle(LogInput::Fresh(NodeId(1)));
+    log.handle(LogInput::Fresh { node: NodeId(1), version });
     log.handle(LogInput::Room(NodeId(1)));
     log.handle(LogInput::Changed(Change::Remove { user: "a@b", resource: "r" }));
     log.handle(LogInput::Changed(Change::Put(record("c@d", "s", 2))));
     log.handle(LogInput::Flush);
     drain(&mut log);
-    // Incarnation, number, seq; of a snapshot, that this is its first and last part; the number of changes, and each.
-    let put_a = "01 03614062 0172 05 00 00000001 00 0000000000000001";
-    let remove_a = "02 03614062 0172";
-    let put_c = "01 03634064 0173 05 00 00000002 00 0000000000000002";
-    let expected = [
-        ("n1 RegistrySnapshot ", format!("ac02 01 01 03 01 {put_a}")),
-        ("n1 RegistryRecords ", format!("ac02 02 03 02 {remove_a} {put_c}")),
-    ];
-    assert_eq!(frames, expected.map(|(what, hex)| format!("{what}{}", hex.replace(' ', ""))));
 }
 
 fn part(number: u8, flags: u8) -> [u8; 6] {
@@ -45,7 +52,7 @@ fn records(number: u8) -> [u8; 5] {
 #[test]
 fn a_missing_frame_is_asked_for_until_a_snapshot_begins() {
     let (snapshot, changes) = (Kind::RegistrySnapshot, Kind::RegistryRecords);
-    let mut r = Replica::new(Incarnation(300));
+    let mut r = Replica::new(Incarnation(300), 1);
     let says = |r: &mut Replica, kind, body: &[u8]| match r.receive(kind, body) {
         Ok(Received::Nothing) => "nothing".to_owned(),
         Ok(Received::Changes { afresh, .. }) => format!("changes, afresh {afresh}, whole {}", r.is_whole()),
@@ -87,7 +94,7 @@ fn questions_that_cross_a_snapshot_start_no_other() {
         log.wants_room(NodeId(1))
     };
     assert!(!begins(&mut log, 1), "nothing is known of that node");
-    log.handle(LogInput::Fresh(NodeId(1)));
+    log.handle(LogInput::Fresh { node: NodeId(1), version: 2 });
     log.handle(LogInput::Room(NodeId(1)));
     for i in 0..4 {
         log.handle(LogInput::Changed(Change::Put(record("a@b", "r", i))));
@@ -124,7 +131,7 @@ fn questions_that_cross_a_snapshot_start_no_other() {
 
 #[test]
 fn frames_that_are_none_are_refused() {
-    let mut replica = Replica::new(Incarnation(1));
+    let mut replica = Replica::new(Incarnation(1), 1);
     for (kind, body, fault) in [
         (Kind::RegistrySnapshot, &[1, 1, 0, 4, 0][..], WireFault::Value),
         (Kind::RegistrySnapshot, &[1, 1, 0], WireFault::Cut),
@@ -135,15 +142,17 @@ fn frames_that_are_none_are_refused() {
         assert_eq!(replica.receive(kind, body), Err(fault), "{body:?}");
     }
     let mut many = vec![1, 1, 1];
-    Writer(&mut many).number(REGISTRY_CHANGES_MAX as u64 + 1);
+    Writer::new(&mut many, 1).number(REGISTRY_CHANGES_MAX as u64 + 1);
     assert_eq!(replica.receive(Kind::RegistryRecords, &many), Err(WireFault::TooLong));
     let mut log = Log::new(&name(0), Incarnation(1), KEY);
     log.handle(LogInput::Reset { node: NodeId(3), body: &[1] });
     assert_eq!(log.poll_output(), Some(LogOutput::Fault { node: NodeId(3), fault: WireFault::Cut }));
+    let mut replica = Replica::new(Incarnation(1), 2);
     for user in ["@b", "a@", "a@b/c"] {
         let mut batch = Batch::new();
         batch.push(&Change::Remove { user, resource: "r" });
-        let body = [&[1, 1, 1, 1][..], batch.bytes()].concat();
+        let mut body = vec![1, 1, 1];
+        batch.write(&mut Writer::new(&mut body, 2), 2);
         assert_eq!(replica.receive(Kind::RegistryRecords, &body), Err(WireFault::Value), "{user}");
     }
 }

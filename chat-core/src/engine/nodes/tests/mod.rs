@@ -11,5 +11,6 @@ mod resume;
 mod settlement;
 mod shared;
 mod spool;
+mod versions;
 mod way;
 mod world;

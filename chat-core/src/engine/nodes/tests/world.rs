@@ -47,6 +47,8 @@ pub struct World {
     pub loud: bool,
     /// How many stanzas went from node to node.
     pub parcels: usize,
+    /// The newest version of the protocol between nodes that each speaks from its next link on.
+    pub versions: Vec<u16>,
     settings: Settings,
     lives: u8,
     conns: u32,
@@ -78,6 +80,7 @@ impl World {
             muted: Vec::new(),
             loud: false,
             parcels: 0,
+            versions: vec![2; workers.len()],
             settings,
             lives: 0,
             conns: 0,
@@ -120,7 +123,8 @@ impl World {
             node.numbers.insert(other, number);
             self.pipes.insert((me, other), Pipe::new());
             let name = format!("chat@n{other}");
-            self.tell_all(me, &NodeTold::Up { node: number, name: &name });
+            let version = self.versions[me].min(self.versions[other]);
+            self.tell_all(me, &NodeTold::Up { node: number, name: &name, version });
         }
         for (me, other) in [(a, b), (b, a)] {
             let mut own: Vec<NodeMail> = self.node(me).own.values().cloned().collect();

@@ -100,7 +100,7 @@ pub(super) fn hear(
             log.push(at, format!("new life {}", identity.incarnation));
             chapters.clear();
         }
-        Event::Fresh(identity) => {
+        Event::Fresh { peer: identity, .. } => {
             let chapter = chapters.entry(identity.name.clone()).or_default();
             *chapter += 1;
             let before = met.remove(&identity.name);
