@@ -11,6 +11,7 @@ import sys
 import time
 
 from netns import both
+from releases import as_promised, halved, rolled_back, upgraded
 from storm import Storm
 from world import DATABASE, World
 
@@ -185,7 +186,12 @@ EVENTS = {
     "storm": ("all of this at once", stormed, 20, 60),
     "shrink": ("all but two nodes leave", shrunk, 5, 10),
     "grow": ("they come back, under load", grown, 5, 10),
+    "half": ("half of the nodes are replaced by those of this release", halved, 0, 0),
+    "upgrade": ("all that are of the release before are replaced by those of this one", upgraded, 0, 0),
+    "rollback": ("all are replaced by those of the release before", rolled_back, 0, 0),
 }
+# Those that take two releases.
+RELEASES = ["half", "upgrade", "rollback"]
 SHORT = ["kill", "stop", "pair", "database", "restart", "move"]
 
 
@@ -279,15 +285,19 @@ def arguments():
     parser.add_argument("--log", default="info", help="what the nodes log")
     parser.add_argument("--results", type=pathlib.Path, help="a file for the tables")
     parser.add_argument("--work", type=pathlib.Path, default=target / "events", help="where the nodes keep their data and logs")
+    parser.add_argument("--released", type=pathlib.Path, help="`chat` of the release before, as which all nodes begin (see build-released)")
     parser.add_argument("--binaries", type=pathlib.Path, default=target / "release", help="where chat and chat-load are")
     options = parser.parse_args()
     options.binaries, options.work = options.binaries.resolve(), options.work.resolve()
+    options.released = options.released and options.released.resolve()
     if options.standby is None:
         options.standby = max(options.nodes - 4, 0)
     if options.only is None:
-        options.only = SHORT if options.short else list(EVENTS)
+        options.only = SHORT if options.short else [key for key in EVENTS if key not in RELEASES]
         if options.detect is None:
             options.detect = 0 if options.short else 20
+    if not options.released and set(options.only) & set(RELEASES):
+        parser.error(f"{', '.join(RELEASES)}: these need --released")
     return options
 
 
@@ -316,7 +326,7 @@ def main():
     print("\n".join(lines))
     if options.results:
         options.results.write_text("\n".join([*RESULTS, *lines, ""]))
-    bad = [row["event"] for row in rows if any(row[key] for key in BAD)]
+    bad = [row["event"] for key, row in zip(options.only, rows) if any(row[bad] for bad in BAD) or key in RELEASES and not as_promised(row)]
     if bad:
         sys.exit("not as it should be: " + "; ".join(bad) + f" (logs in {options.work})")
 

@@ -22,7 +22,7 @@ class Machine(Node):
     def __init__(self, world, number, settings):
         self.world, self.number = world, number
         self.name = f"n{number}@{world.network.address(self.machine)}"
-        super().__init__(world.program, world.work / f"n{number}", {"node.name": self.name, **settings})
+        super().__init__(world.options.released or world.program, world.work / f"n{number}", {"node.name": self.name, **settings})
 
     @property
     def machine(self):
@@ -97,6 +97,9 @@ class Database(Postgres):
 
     def place(self):
         return self.network.inside(DATABASE)
+
+    def ask(self, statements):
+        self.run("psql", "-q", "-h", self.network.address(DATABASE), "-p", self.port, "-v", "ON_ERROR_STOP=1", "-c", statements)
 
     @property
     def url(self):
