@@ -238,10 +238,11 @@ impl Drain {
         let (phase, moved, lost) = match (begun.leaving, begun.closing) {
             (None, _) => (DrainPhase::Grace, 0, 0),
             (Some((_, before)), None) => (DrainPhase::Leaving, moved(before, now), closed(before, now)),
-            // Workers that have ended do not count any more.
+            // Workers that have ended do not count any more. Some sessions may still be on their way to other nodes.
             (Some((_, before)), Some(then)) => {
-                let lost = closed(before, then) + then.left.saturating_sub(now.left);
-                (DrainPhase::Closing, moved(before, then), lost)
+                let late = moved(then, now);
+                let lost = closed(before, then) + then.left.saturating_sub(now.left).saturating_sub(late);
+                (DrainPhase::Closing, moved(before, then) + late, lost)
             }
         };
         let at = Instant::now();
@@ -373,6 +374,9 @@ mod tests {
             assert_eq!(to_go(600, 395).3, 10.0);
             drain.close(Tally { left: 500, closed: 400, moved: 7, parcels: 0 });
             assert_eq!(to_go(0, 5), (DrainPhase::Closing, 0, 895, 0.0));
+            let status = drain.status(Tally { left: 100, closed: 400, moved: 57, parcels: 0 }, true);
+            let status = status.expect("a drain");
+            assert_eq!((status.moved, status.lost), (57, 395 + 350), "50 of the 500 were on their way");
             drain.end();
             assert!(!drain.is_on());
         });

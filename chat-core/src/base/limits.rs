@@ -66,6 +66,12 @@ pub const SESSION_PART_BYTES: usize = 64 * 1024;
 /// Bytes of the id that a client presents to resume a session. Ours have 22.
 pub const SESSION_ID_BYTES_MAX: usize = 64;
 
+/// Sessions that one worker of a node that drains has on their way to others at a time; the rest waits.
+pub const OFFERS_MAX: usize = 256;
+/// How long sessions that are left at the deadline of a drain may take to other nodes. A node that lives answers in
+/// milliseconds; and it leaves a clean end enough of the time that is usual before SIGKILL.
+pub const LAST_CALL: Span = Span::secs(5);
+
 // What one worker has outstanding to other nodes; beyond it the sender is told `resource-constraint` with `wait`.
 
 /// Messages and iqs for one user that other nodes have not answered for: as many as one of its clients may leave

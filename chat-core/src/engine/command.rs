@@ -113,13 +113,17 @@ impl Engine {
         }
     }
 
-    /// Every stream ends; what is unacknowledged goes to the store.
+    /// Every stream ends; what is unacknowledged goes to the store. While sessions leave for other nodes, the rest gets a little time
+    /// to do so, too.
     fn shut_down(&mut self) {
-        if self.stopping {
-            return;
+        if !self.stopping && !self.stops_drained() {
+            self.shut_down_now();
         }
+    }
+
+    pub(super) fn shut_down_now(&mut self) {
         self.stopping = true;
-        self.end_drain();
+        self.drain = None;
         let error = StreamError::new(StreamCondition::SystemShutdown, "the server is shutting down");
         for conn in self.sessions.ids() {
             self.fail(conn, &error);

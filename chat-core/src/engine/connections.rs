@@ -37,7 +37,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(conn) else { return };
         session.on_heard(&self.cx);
         match session.phase {
-            Phase::Closing => return,
+            Phase::Closing | Phase::Parting => return,
             // RFC 6120 §5.3.1: nothing may follow <starttls/> in the clear.
             Phase::Securing => return self.on_lost(conn),
             _ => {}
@@ -56,7 +56,7 @@ impl Engine {
         let text = self.sessions.get_mut(conn).and_then(|session| session.seat()).and_then(|_| utf8(input));
         let mut at = 0;
         while let Some(session) = self.sessions.get_mut(conn) {
-            if matches!(session.phase, Phase::Closing) {
+            if matches!(session.phase, Phase::Closing | Phase::Parting) {
                 break;
             }
             let holds = session.holds;

@@ -113,13 +113,14 @@ pub enum Command {
     Drain {
         /// How many sessions leave in a second, of all workers together; at least one.
         rate: u32,
-        /// After that time all that are left go at once.
+        /// After that time all that are left go at once, and end if they are not elsewhere soon.
         within: Span,
     },
     /// Let nobody go any more, and take new streams again.
     Stay,
     /// Close every stream with `system-shutdown`, keep what is unacked in the store, then say
-    /// [`Output::Stopped`](crate::effect::Output::Stopped).
+    /// [`Output::Stopped`](crate::effect::Output::Stopped). While sessions leave for other nodes, what is left of them has up to
+    /// [`LAST_CALL`](crate::base::limits::LAST_CALL) to do so before.
     Shutdown,
 }
 

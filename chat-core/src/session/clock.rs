@@ -27,7 +27,7 @@ impl Session {
     fn deadline(&self, cx: &Cx) -> (Mono, &'static str) {
         let limits = self.limits(&cx.settings);
         let (mut at, mut why) = match self.phase {
-            Phase::Closing => (self.since + limits.close_timeout, "close"),
+            Phase::Closing | Phase::Parting => (self.since + limits.close_timeout, "close"),
             Phase::Bound(_) => match self.sign {
                 Sign::Asked(at) => (at + limits.unresponsive_timeout, "no sign of life"),
                 Sign::Heard(at) => (at + limits.idle_timeout, "idle"),

@@ -20,7 +20,7 @@ pub use bind::{BindRequest, write_bound};
 pub use clock::Wake;
 pub use handover::HandOver;
 pub use inbox::{Frame, Inbox, Place};
-pub use negotiate::{Ask, end, fail, on_element, on_header, on_secured, refuse_bind};
+pub use negotiate::{Ask, end, fail, on_element, on_header, on_secured, part, part_soon, refuse_bind};
 pub use sasl::{ask_delayed, on_account_answer};
 pub use sm::{Sm, TooHigh};
 
@@ -75,6 +75,8 @@ pub enum Phase {
     Entering,
     /// Bound: stanzas flow.
     Bound(Seat),
+    /// Its session is on its way to another node: what arrives is not handled any more, and the stream ends without a word.
+    Parting,
     /// Our end of the stream is closed; what arrives is ignored.
     Closing,
 }

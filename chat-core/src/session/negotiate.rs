@@ -248,7 +248,10 @@ pub fn fail(session: &mut Session, cx: &mut Cx, error: &StreamError) {
     if matches!(session.phase, Phase::Closing) {
         return;
     }
-    // While TLS is being set up there is no stream to say anything on.
+    // While TLS is being set up there is no stream to say anything on; on one whose session goes on elsewhere nothing is said.
+    if matches!(session.phase, Phase::Parting) {
+        return close(session, cx);
+    }
     if !matches!(session.phase, Phase::Securing) {
         if !session.opened {
             open(session, cx, None);
@@ -269,6 +272,23 @@ pub fn end(session: &mut Session, cx: &mut Cx) {
         if session.opened {
             cx.wires.write(session.conn, crate::stream::CLOSE);
         }
+        close(session, cx);
+    }
+}
+
+/// The session is to go on at another node (XEP-0198 §5): nothing more is read, and the stream waits for [`part`]; not for long.
+pub fn part_soon(session: &mut Session, cx: &mut Cx) {
+    session.phase = Phase::Parting;
+    session.since = cx.now.mono;
+    session.holds.answer = true;
+    session.inbox.clear(cx.wires.pool());
+    session.set_reading(cx);
+    session.arm(cx);
+}
+
+/// Ends the stream without a word, once all that was written is sent.
+pub fn part(session: &mut Session, cx: &mut Cx) {
+    if !matches!(session.phase, Phase::Closing) {
         close(session, cx);
     }
 }

@@ -91,8 +91,11 @@ impl Worker {
             // For an engine that is no more.
             Letter::Stored { .. } | Letter::Account { .. } => {}
             Letter::Command(command) => {
-                if matches!(command, Command::Shutdown) {
-                    self.stop(now);
+                match &command {
+                    Command::Shutdown => self.stop(now),
+                    Command::Drain { rate, within } => self.leaving = Some((*rate, now.mono + *within)),
+                    Command::Stay => self.leaving = None,
+                    _ => {}
                 }
                 self.engine.handle(now, Input::Command(command));
             }
@@ -130,6 +133,15 @@ impl Worker {
                 Some(key)
             }
             Err(error) => refused(&error),
+        }
+    }
+
+    /// An engine that begins anew is told first of all that sessions are to leave, if they are: its node takes leave of its
+    /// clients, and no stream is to begin here that would have to end at once.
+    pub(super) fn drain_anew(&mut self) {
+        if let Some((rate, until)) = self.leaving {
+            let within = until.since(self.last);
+            self.letters.push_front(Letter::Command(Command::Drain { rate, within }));
         }
     }
 

@@ -112,6 +112,8 @@ pub(crate) struct Worker {
     last: Mono,
     /// Shutdown was asked for: at this time it ends, ready or not.
     stop_at: Option<Mono>,
+    /// Sessions are to leave: at this rate, and until then.
+    leaving: Option<(u32, Mono)>,
     /// Tells the server when this worker's engine has stopped, and when the worker is gone.
     end: WorkerEnd,
 }
@@ -157,6 +159,7 @@ impl Worker {
             reactor: None,
             last: Mono::default(),
             stop_at: None,
+            leaving: None,
             end,
             shared,
         }
@@ -353,6 +356,7 @@ impl Worker {
             post.put(Note::Anew { worker: self.id, run: self.run });
         }
         self.shared.events.worker_panicked(self.id, message);
+        self.drain_anew();
         if self.stop_at.is_some() {
             self.inbox.post(Letter::Command(Command::Shutdown));
         }

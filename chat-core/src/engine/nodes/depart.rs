@@ -67,7 +67,7 @@ impl Engine {
     pub(super) fn depart(&mut self, id: UserId, i: usize) {
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
         let Some(afar) = cluster.users.get_mut(&id) else { return };
-        let Hold { resource: rid, mut node, given, behind, is_lost, .. } = afar.holds.remove(i);
+        let Hold { resource: rid, mut node, given, behind, is_lost, stream, .. } = afar.holds.remove(i);
         let Some(user) = self.users.get_mut(id) else { return };
         let (Some(index), Some(given)) = (user.index(rid), given) else { return };
         let jid = user.full_jid(index);
@@ -93,6 +93,7 @@ impl Engine {
             }
         }
         self.return_held(&gone);
+        self.cut(stream);
         self.cx.event(Event::Left { jid });
         self.refuse_behind(behind, NotGiven::Elsewhere);
         self.spool_next(id);

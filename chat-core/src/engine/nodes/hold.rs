@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::moves::{Behind, Given, HOLD_WAIT, Hold};
 use super::{Cluster, OWN};
 use crate::base::limits::SESSION_STATE_BYTES_MAX;
-use crate::base::{NodeId, UserId};
+use crate::base::{ConnId, NodeId, UserId};
 use crate::effect::{Copied, Keeper, NodeTold, NotGiven, Queued, ResourceId, SessionState, SmHash, Unacked};
 use crate::engine::Engine;
 use crate::jid::BareJid;
-use crate::session::Seat;
+use crate::session::{self, Seat};
 use crate::user::{Detached, Flight, Resource, SpoolState, User};
 
 impl Engine {
@@ -36,7 +36,9 @@ impl Engine {
                 return Ok(());
             }
             // It asks anew, so it has forgotten what it asked before.
+            let stream = hold.stream.take();
             afar.holds.retain(|hold| hold.resource != rid);
+            self.cut(stream);
         }
         let Some(resource) = self.users.get_mut(id).and_then(|user| user.resource(rid)) else {
             return Err(NotGiven::Unknown(None));
@@ -49,7 +51,7 @@ impl Engine {
         let mut acked = Vec::new();
         sm.acknowledge(self.cx.wires.pools(), h, |entry| acked.push(entry))
             .map_err(|e| NotGiven::TooHigh { h: e.h, sent: e.sent })?;
-        self.stop(id, rid, node, ask, &acked);
+        self.stop(Seat { user: id, resource: rid }, node, ask, &acked, false);
         Ok(())
     }
 
@@ -63,12 +65,15 @@ impl Engine {
         NotGiven::Unknown(h)
     }
 
-    /// A session stands still from now on: its stream ends, and what comes for it waits in its queue.
-    pub(super) fn stop(&mut self, id: UserId, rid: ResourceId, node: NodeId, ask: u64, acked: &[Unacked]) {
+    /// A session stands still from now on: its stream ends, and what comes for it waits in its queue. `quietly`: its client has not come
+    /// elsewhere, so it is told what is safe, and nothing else, before its stream ends.
+    pub(super) fn stop(&mut self, seat: Seat, node: NodeId, ask: u64, acked: &[Unacked], quietly: bool) {
+        let Seat { user: id, resource: rid } = seat;
         let now = self.cx.now.mono;
         let Some(resource) = self.users.get_mut(id).and_then(|user| user.resource(rid)) else { return };
         let detached = resource.detached.get_or_insert_with(|| Box::new(Detached::new(now)));
         let old = [resource.conn.take(), detached.resuming.take()];
+        let stream = old[0].filter(|_| quietly);
         let Some(sm) = resource.sm.as_ref().map(|sm| SmHash::of(&sm.id)) else { return };
         // XEP-0352 §5: a resumed session is active until it says otherwise.
         resource.release(&mut self.cx);
@@ -84,12 +89,17 @@ impl Engine {
                 is_lost: false,
                 is_over: false,
                 is_void: false,
+                stream,
                 until: now + HOLD_WAIT,
             };
             cluster.users.entry(id).or_default().holds.push(hold);
         }
         for old in old.into_iter().flatten() {
-            self.close_replaced(old);
+            match self.sessions.get_mut(old).filter(|_| quietly) {
+                Some(session) if Some(old) == stream => session::part_soon(session, &mut self.cx),
+                Some(_) => self.cut(Some(old)),
+                None => self.close_replaced(old),
+            }
         }
         self.on_acked(id, acked);
         self.give_if_settled(id, rid);
@@ -118,6 +128,10 @@ impl Engine {
         }
         if let Some(hold) = cluster.users.get_mut(&id).and_then(|afar| afar.hold_of_mut(rid)) {
             hold.given = Some(given);
+            if let Some(conn) = hold.stream {
+                let h = state.received;
+                self.cx.wires.write_fmt(conn, format_args!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"));
+            }
         }
         self.cx.node_mail.put(&NodeTold::State { node, ask, state: &Arc::new(state) });
     }
@@ -182,6 +196,7 @@ impl Engine {
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
         let Some(afar) = cluster.users.get_mut(&id) else { return };
         let hold = afar.holds.remove(i);
+        self.cut(hold.stream);
         let bare = self.users.get_mut(id).map(|user| user.jid.clone());
         let resource = self.users.get_mut(id).and_then(|user| user.resource(hold.resource));
         let mut sm = None;
@@ -209,12 +224,22 @@ impl Engine {
         let Some(afar) = cluster.users.get_mut(&id) else { return };
         let Some(hold) = afar.hold_of_mut(rid) else { return };
         hold.is_over = true;
+        let stream = hold.stream.take();
         let (node, ask, given, behind) = (hold.node, hold.ask, hold.given.is_some(), hold.behind.take());
         if !given {
             afar.holds.retain(|hold| hold.resource != rid);
             self.cx.node_mail.put(&NodeTold::Refuse { node, ask, why: NotGiven::Unknown(None) });
         }
+        self.cut(stream);
         self.refuse_behind(behind, NotGiven::Unknown(None));
+    }
+
+    /// The stream of a client ends without a word: its session goes on.
+    pub(super) fn cut(&mut self, stream: Option<ConnId>) {
+        if let Some(session) = stream.and_then(|conn| self.sessions.get_mut(conn)) {
+            session::part(session, &mut self.cx);
+            session.arm(&mut self.cx);
+        }
     }
 
     pub(super) fn refuse_behind(&mut self, behind: Option<Behind>, why: NotGiven) {

@@ -18,7 +18,7 @@
 //!   took with it is told to be gone (`shown`).
 //! - Of two sessions with one full JID the node of the earlier ends its own, with `<conflict/>` (`conflict`).
 //! - A session that another node is to have stands still until that has it, or does not (`take`, `hold`, `install`, `depart`,
-//!   `moves`): it lives at one node, and each of its unacknowledged messages has somebody who answers for it.
+//!   `moves`; `offer` at a node that drains): it lives at one node, and each of its unacknowledged messages has somebody who answers for it.
 //! - A row that waits in the store for a user who is here is found, also if nobody told of it (`sweep`).
 //! - What comes from another node is given to the sessions that it names, or to nobody: it is neither routed on nor stored
 //!   here (`receive`).

@@ -53,6 +53,8 @@ pub(super) struct Hold {
     pub(super) is_over: bool,
     /// It has been told so.
     pub(super) is_void: bool,
+    /// The stream of its client, which ends without a word when the session is elsewhere, or is not to be.
+    pub(super) stream: Option<ConnId>,
     pub(super) until: Mono,
 }
 

@@ -82,11 +82,12 @@ impl Engine {
         let Some(cluster) = &mut self.cluster else { return };
         if node != OWN && cluster.table.is_seated(node) {
             cluster.table.unseat(node);
-            cluster.offers.lose(node);
+            let unanswered = cluster.offers.lose(node);
             self.begin_purge(node);
             self.cx.end_life(node);
             self.lose_node(node);
             self.lose_moves(node);
+            unanswered.into_iter().for_each(|offer| self.on_declined(offer));
         }
     }
 

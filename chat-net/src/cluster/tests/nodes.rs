@@ -267,6 +267,35 @@ fn a_worker_that_panics_begins_anew_with_the_other_nodes_too() {
 }
 
 #[test]
+fn a_worker_that_begins_anew_goes_on_draining() {
+    let a = Node::start("chat@node-1", &[], listener().0, Runtime::Threads, SECRET);
+    let panic = |times| {
+        let text =
+            "<message from='romeo@localhost' to='tybalt@localhost' type='chat'><body>x</body></message>";
+        a.handle.send(text).unwrap();
+        let by = Instant::now() + PATIENCE;
+        while a.handle.stats().panics < times {
+            assert!(Instant::now() < by);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let is_refused = || {
+        let mut late = a.handle.connect_memory().unwrap();
+        let _ = late.write_all(b"<stream:stream to='localhost' version='1.0' xmlns='jabber:client' ");
+        let _ = late.write_all(b"xmlns:stream='http://etherx.jabber.org/streams'>");
+        assert!(!matches!(late.read(&mut [0; 16]), Ok(1..)), "a stream begins");
+    };
+    a.handle.drain(1, Duration::from_secs(60), false);
+    is_refused();
+    panic(1);
+    is_refused();
+    a.handle.stay();
+    a.client("romeo");
+    panic(2);
+    a.client("romeo");
+}
+
+#[test]
 fn what_the_operator_changes_reaches_all() {
     let runtime = Runtime::Threads;
     let (first, first_address) = listener();

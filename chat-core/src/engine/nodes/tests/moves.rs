@@ -38,6 +38,9 @@ struct Session {
     /// What it got, and whether that came late; how much of it the server knows that it has.
     got: Vec<(String, bool)>,
     had: usize,
+    /// The node where it was last, as it knows, and whether that has died since.
+    home: usize,
+    had_died: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,6 +127,8 @@ impl Moves {
             hops: 0,
             got: Vec::new(),
             had: 0,
+            home: node,
+            had_died: false,
         });
     }
 
@@ -164,13 +169,24 @@ impl Moves {
                     return;
                 }
                 Some(Some(h)) => {
-                    // A node that drains cuts streams with what was on its way; its client sends it again.
-                    let fine = h == session.sent || self.drains && (session.safe..session.sent).contains(&h);
+                    // A node that drains reads no more, and one that dies forgets what it has read and not acknowledged, if its
+                    // session was still where it had been before: its client sends that again.
+                    let had_died = std::mem::take(&mut session.had_died);
+                    if had_died && h < session.safe {
+                        // The node before that one does not know what it acknowledged (decision 15): the client begins anew.
+                        self.failed += 1;
+                        session.state = State::Over;
+                        let end = session.end;
+                        return self.w.send(end, "</stream:stream>");
+                    }
+                    let unsure = self.drains || had_died;
+                    let fine = h == session.sent || unsure && (session.safe..session.sent).contains(&h);
                     assert!(fine, "{}: {h} is not what its client has sent", session.resource);
                     self.sent.retain(|sent| sent.session != s || sent.number <= h);
                     session.sent = h;
                     self.resumed += 1;
                     session.hops += 1;
+                    session.home = self.w.clients[session.end].node;
                     session.state = State::Here;
                     session.safe = h;
                 }
@@ -319,6 +335,9 @@ impl Moves {
             87 if self.w.nodes.iter().flatten().count() > 1 && self.w.nodes[node].is_some() => {
                 self.read();
                 self.say(|_| format!("{node} dies"));
+                for session in &mut self.sessions {
+                    session.had_died |= session.home == node;
+                }
                 self.w.kill(node);
             }
             88..90 if self.w.nodes[node].is_none() => {
@@ -351,6 +370,12 @@ impl Moves {
                 self.read();
                 self.say(|_| format!("{node} drains"));
                 self.drains = true;
+                // Most of the others take sessions.
+                let others: Vec<usize> = self.w.node(node).numbers.keys().copied().collect();
+                for other in others {
+                    let takes = self.rng.below(4) != 0;
+                    self.w.takes(node, other, takes);
+                }
                 self.w.command(node, &Command::Drain { rate: 100, within: Span::secs(10) });
                 let ms = 1 + self.rng.below(5_000);
                 self.w.wait(ms);
