@@ -12,9 +12,9 @@ use chat_core::cluster::handshake::{
 };
 use chat_core::cluster::link::{Link, LinkConn, LinkInput, LinkOutput};
 use chat_core::cluster::wire::{
-    Control, Envelope, EnvelopeResult, Hello, Kind, Leaving, Poke, Proof, Refusal, Seen, SessionAnswer,
-    SessionAsk, SessionOffer, SessionPart, SessionRefuse, SessionWord, UserChanged, Versions, WireFault,
-    read_frame, read_session, write_frame, write_session,
+    Control, Envelope, EnvelopeResult, Health, Hello, Kind, Leaving, Poke, Proof, Refusal, Seen,
+    SessionAnswer, SessionAsk, SessionOffer, SessionPart, SessionRefuse, SessionWord, UserChanged, Versions,
+    WireFault, read_frame, read_session, write_frame, write_session,
 };
 use chat_core::cluster::{BootId, Identity, Incarnation, NodeName};
 
@@ -86,6 +86,7 @@ fn body(kind: Kind, body: &[u8], version: u16) -> Result<(), WireFault> {
         Kind::SessionOffer => SessionOffer::read(body, version)?.write(&mut out, version),
         Kind::SessionAnswer => SessionAnswer::read(body, version)?.write(&mut out, version),
         Kind::Leaving => Leaving::read(body, version)?.write(&mut out, version),
+        Kind::Health => Health::read(body, version)?.write(&mut out, version),
         _ => return Ok(()),
     }
     assert_eq!(out, body, "{kind:?} is written as it reads");

@@ -86,6 +86,8 @@ pub struct DomainStatus {
 pub enum PeerState {
     /// It takes part.
     Up,
+    /// It takes part, and says that it cannot do its work.
+    Ailing,
     /// It takes part, but did not answer somebody lately.
     Suspect,
     /// It is known and has not taken part yet.

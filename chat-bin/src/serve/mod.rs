@@ -31,7 +31,7 @@ use tokio::time::MissedTickBehavior;
 
 use self::drain::Cause;
 use self::node::Node;
-use self::operator::{follow_role, report_drains};
+use self::operator::{follow_role, report_drains, report_health};
 use self::signals::{Signal, Signals, Tell, tell_manager};
 use crate::Failure;
 use crate::admin::DrainOrder;
@@ -78,6 +78,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     tell_manager(Tell::Ready);
     let offers = tokio::spawn(offers(node.handle.clone()));
     let reports = tokio::spawn(report_drains(node.operator.clone()));
+    let health = tokio::spawn(report_health(node.operator.clone()));
     let roles = tokio::spawn(follow_role(node.operator.clone()));
     let mut signalled = false;
     until_drained(&mut node, &mut signals, &mut signalled).await?;
@@ -99,6 +100,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
             },
         }
     }
+    health.abort();
     reports.abort();
     roles.abort();
     tracing::info!("shut down");

@@ -23,6 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const LATE: Duration = Duration::from_secs(2);
 /// Between log lines about a drain.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+/// How often it looks whether this node can do its work.
+const HEALTH_EVERY: Duration = Duration::from_secs(1);
 
 /// One node, for those who run it.
 pub(super) struct Operator {
@@ -299,6 +301,7 @@ fn peers(cluster: &ClusterStatus, overview: &Overview) -> Vec<PeerStatus> {
         addresses: peer.addresses.iter().map(ToString::to_string).collect(),
         role: peer.role.map(role_of),
         state: match peer.state {
+            agent::PeerState::Up if peer.is_ailing => PeerState::Ailing,
             agent::PeerState::Up => PeerState::Up,
             agent::PeerState::Suspect => PeerState::Suspect,
             agent::PeerState::Joining => PeerState::Joining,
@@ -320,6 +323,20 @@ fn peers(cluster: &ClusterStatus, overview: &Overview) -> Vec<PeerStatus> {
         waiting_bytes: peer.kept_bytes,
     };
     cluster.peers.iter().map(peer).collect()
+}
+
+/// Tells the other nodes whether this one can do its work.
+pub(super) async fn report_health(operator: Arc<Operator>) {
+    let mut was_ailing = false;
+    while let Some(cluster) = operator.handle.cluster() {
+        let is_ailing = !operator.handle.healthy();
+        if std::mem::replace(&mut was_ailing, is_ailing) != is_ailing
+            && cluster.set_ailing(is_ailing).is_err()
+        {
+            return;
+        }
+        tokio::time::sleep(HEALTH_EVERY).await;
+    }
 }
 
 /// Says in the log how far a drain is, as long as there is one.

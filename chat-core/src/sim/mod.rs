@@ -12,16 +12,16 @@
 //! everybody there is a while in which nobody says anything: what each then sees of the others is what it was told along the way.
 //!
 //! In a cluster, one to six nodes share the store. A client is sent to any node that takes clients, after a loss to another one
-//! or back to where it was, as the seed has it; two of one user may ask for the same name. Nodes die, in the middle of anything, and
-//! begin another life; they are stopped and go on; their clocks are wrong and jump; they list some of each other; some wait on standby
-//! until too few are active; they step back, or send their sessions away before they stop; links are slow, cut into pieces, reset, flap, and
-//! carry nothing in one direction or both, between two nodes or two halves.
+//! or back to where it was, as the seed has it; two of one user may ask for the same name. Nodes die, in the middle of anything,
+//! and begin another life; they are stopped and go on; their clocks are wrong and jump; they list some of each other; some wait
+//! on standby until too few are active; some are of the release before, and come back as this one, or the other way round; they
+//! step back, or send their sessions away before they stop; links are slow, cut into pieces, reset, flap, and carry nothing in
+//! one direction or both, between two nodes or two halves.
 //!
 //! # What of a cluster is not checked yet
 //!
 //! - (3) Order holds for all that a sender says at one node in one life of that node, not across a new login at another: there a
 //!   session cannot be resumed.
-//! - All speak one version of the protocol.
 
 mod auth;
 mod check;

@@ -98,6 +98,7 @@ impl Machine {
             }
             Order::Listed(nodes) => self.tell(now, Input::Listed(&nodes)),
             Order::Status(reply) => reply.answer(self.status(now)),
+            Order::Ailing(is_ailing) => self.tell(now, Input::Ailing(is_ailing)),
             Order::Wish(wish) => self.member.handle(now, member::Input::Wish(wish)),
             Order::Stop => {
                 self.end.get_or_insert(ClusterEnd::Stopped);
@@ -257,9 +258,9 @@ fn publish(shared: &Shared, event: &Event<'_>) {
             tracing::warn!(node = %node.name, incarnation = node.incarnation.0, "a node is down: {why}");
             shared.events.push(ServerEvent::NodeDown { node: node.clone(), why: *why });
         }
-        Event::Says { node, role, is_draining } => {
+        Event::Says { node, role, is_draining, is_ailing } => {
             let role = if *role == Role::Active { "active" } else { "standby" };
-            tracing::info!(%node, role, draining = is_draining, "a node says how it is");
+            tracing::info!(%node, role, draining = is_draining, ailing = is_ailing, "a node says how it is");
         }
         Event::Congested { node, is_congested } => {
             tracing::debug!(%node, congested = is_congested, "a link is congested, or not any more");

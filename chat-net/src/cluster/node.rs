@@ -80,6 +80,7 @@ pub(super) enum Order {
     Resolved(RequestId, Result<Resolved, ResolveError>),
     Listed(Vec<NodeAddr>),
     Wish(Wish),
+    Ailing(bool),
     Stop,
     Status(Reply<ClusterStatus>),
 }
@@ -324,6 +325,14 @@ impl ClusterHandle {
     /// The node has ended.
     pub fn set_draining(&self, is_draining: bool) -> Result<(), ClusterGone> {
         self.order(Order::Wish(Wish::Drain(is_draining)))
+    }
+
+    /// This node cannot do its work, whatever the reason, or can again: the others show it.
+    ///
+    /// # Errors
+    /// The node has ended.
+    pub fn set_ailing(&self, is_ailing: bool) -> Result<(), ClusterGone> {
+        self.order(Order::Ailing(is_ailing))
     }
 
     /// Whether clients are welcome here. The health check of a node has to say so.

@@ -78,8 +78,9 @@ fn own_row(node: &NodeStatus) -> [String; 9] {
 
 fn peer_row(peer: &PeerStatus) -> [String; 9] {
     let state = match peer.state {
-        PeerState::Up if peer.draining => "draining",
+        PeerState::Up | PeerState::Ailing if peer.draining => "draining",
         PeerState::Up => "up",
+        PeerState::Ailing => "ailing",
         PeerState::Suspect => "suspect",
         PeerState::Joining => "joining",
         PeerState::Down => "down",
@@ -251,8 +252,11 @@ chat@c has been down for 1 min 1 s: it does not answer
         let state = NodeState::Draining;
         let node = NodeStatus { state, silent_workers: 1, drain: Some(draining), ..node() };
         let filling = PeerStatus { whole: false, draining: true, state: PeerState::Up, ..peer() };
-        let text = status(&Status { node, peers: vec![filling] });
+        let ailing =
+            PeerStatus { name: "chat@c".into(), addresses: Vec::new(), state: PeerState::Ailing, ..peer() };
+        let text = status(&Status { node, peers: vec![filling, ailing] });
         for part in [
+            "standby  ailing ",
             "1 of its workers did not answer",
             "draining (asked by SIGTERM): health check 503, clients are still served; 3 left, 0 moved, 0 lost, 10 s to go\n",
             "0.4 ms  filling\n",

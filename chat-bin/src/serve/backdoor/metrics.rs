@@ -87,6 +87,7 @@ fn cluster(page: &mut Page, peers: &[PeerStatus]) {
     page.gauge("chat_peers", "Other nodes, by how they stand.");
     for (name, state) in [
         ("up", PeerState::Up),
+        ("ailing", PeerState::Ailing),
         ("suspect", PeerState::Suspect),
         ("joining", PeerState::Joining),
         ("down", PeerState::Down),
@@ -106,7 +107,9 @@ fn cluster(page: &mut Page, peers: &[PeerStatus]) {
         }
     };
     let flag = |is_so: bool| Some(f64::from(u8::from(is_so)));
-    each("chat_peer_up", "Whether the node takes part.", &|peer| flag(peer.state == PeerState::Up));
+    each("chat_peer_up", "Whether the node takes part.", &|peer| {
+        flag(matches!(peer.state, PeerState::Up | PeerState::Ailing))
+    });
     each("chat_peer_connected", "Whether there is a connection to it.", &|peer| flag(peer.connected));
     each("chat_peer_delay_seconds", "How long it took to answer.", &|peer| {
         peer.delay_ms.map(|ms| ms / 1000.0)

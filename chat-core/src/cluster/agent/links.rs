@@ -10,12 +10,13 @@ use crate::cluster::handshake::HandshakeError;
 use crate::cluster::identity::NodeName;
 use crate::cluster::link::{LinkOutput, LinksInput, LinksOutput, Parting};
 use crate::cluster::membership;
-use crate::cluster::wire::{Bye, Kind, Leaving, Refusal, Role, Status, UNVERSIONED, WireFault};
+use crate::cluster::wire::{Bye, Health, Kind, Leaving, Refusal, Role, Status, UNVERSIONED, WireFault};
 
 /// What a node says of itself.
 enum Said {
     Status(Role, SmolStr),
     Draining(bool),
+    Ailing(bool),
     Left,
 }
 
@@ -26,6 +27,7 @@ impl Said {
                 let status = Status::read(body, version)?;
                 Said::Status(status.role, status.release.into())
             }
+            Kind::Health => Said::Ailing(Health::read(body, version)?.is_ailing),
             _ => match Leaving::read(body, version)? {
                 Leaving::Draining => Said::Draining(true),
                 Leaving::Staying => Said::Draining(false),
@@ -63,7 +65,7 @@ impl Agent {
                 Kind::Datagram => {
                     self.membership.handle(now, membership::Input::Datagram { from: peer, bytes: body });
                 }
-                Kind::Leaving | Kind::Status => {
+                Kind::Leaving | Kind::Status | Kind::Health => {
                     let version = self.peers.get(peer).map_or(UNVERSIONED, |known| known.version);
                     let (peer, said) = (peer.clone(), Said::read(kind, body, version));
                     self.on_said(now, &peer, said);
@@ -171,6 +173,10 @@ impl Agent {
                 self.known(now, name).is_draining = is_draining;
                 self.say(now, name);
             }
+            Ok(Said::Ailing(is_ailing)) => {
+                self.known(now, name).is_ailing = is_ailing;
+                self.say(now, name);
+            }
             Ok(Said::Left) => self.on_left(now, name),
             Err(fault) => self.on_fault(now, name, fault),
         }
@@ -180,8 +186,8 @@ impl Agent {
     fn say(&mut self, now: Now, name: &NodeName) {
         let peer = self.known(now, name);
         if let (Some(role), Some(_)) = (peer.role, &peer.met) {
-            let is_draining = peer.is_draining;
-            self.tell(Event::Says { node: name.clone(), role, is_draining });
+            let (is_draining, is_ailing) = (peer.is_draining, peer.is_ailing);
+            self.tell(Event::Says { node: name.clone(), role, is_draining, is_ailing });
         }
     }
 
@@ -190,6 +196,19 @@ impl Agent {
         self.say_status(now, name);
         if self.is_draining {
             self.say_leaving(now, name, Leaving::Draining);
+        }
+        if self.is_ailing {
+            self.say_health(now, name);
+        }
+    }
+
+    /// To those whose release knows of it.
+    fn say_health(&mut self, now: Now, name: &NodeName) {
+        let version = self.known(now, name).version;
+        if version >= Kind::Health.since() {
+            let mut body = Vec::new();
+            Health { is_ailing: self.is_ailing }.write(&mut body, version);
+            let _ = self.links.send(now.mono, name, Kind::Health, &body);
         }
     }
 
@@ -226,6 +245,14 @@ impl Agent {
             let leaving = if is_draining { Leaving::Draining } else { Leaving::Staying };
             for name in self.met() {
                 self.say_leaving(now, &name, leaving);
+            }
+        }
+    }
+
+    pub(super) fn on_ailing(&mut self, now: Now, is_ailing: bool) {
+        if std::mem::replace(&mut self.is_ailing, is_ailing) != is_ailing {
+            for name in self.met() {
+                self.say_health(now, &name);
             }
         }
     }

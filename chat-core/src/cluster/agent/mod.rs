@@ -135,6 +135,8 @@ pub enum Input<'a> {
     Role(Role),
     /// This node gives its sessions away, or has thought better of it.
     Draining(bool),
+    /// This node cannot do its work, or can again. Others are told, as far as their release knows of it.
+    Ailing(bool),
     /// This node has to begin anew with another: what goes between the two cannot be relied on. [`Event::Fresh`] follows, or
     /// [`Event::PeerDown`] if there is no link for too long; until then nothing arrives, and nothing can be sent.
     Anew {
@@ -234,6 +236,8 @@ pub enum Event<'a> {
         role: Role,
         /// Whether it gives its sessions away: it takes none.
         is_draining: bool,
+        /// Whether it cannot do its work; nodes of older releases do not say.
+        is_ailing: bool,
     },
 }
 
@@ -268,6 +272,7 @@ pub struct Agent {
     /// Of whom the frame is that was polled last.
     polled: Option<NodeName>,
     is_draining: bool,
+    is_ailing: bool,
     departure: Option<Departure>,
     /// It has left, or has to stop.
     is_over: bool,
@@ -305,6 +310,7 @@ impl Agent {
             arrived: Vec::new(),
             polled: None,
             is_draining: false,
+            is_ailing: false,
             departure: None,
             is_over: false,
             identity,
@@ -330,6 +336,7 @@ impl Agent {
             Input::Listed(nodes) => self.discovery.handle(now, discovery::Input::Listed(nodes)),
             Input::Role(role) => self.on_role(now, role),
             Input::Draining(is_draining) => self.on_draining(now, is_draining),
+            Input::Ailing(is_ailing) => self.on_ailing(now, is_ailing),
             Input::Anew { node, fault } => self.on_anew(now, node, fault),
             Input::Leave => self.on_leave(now),
             Input::Tick => {}
@@ -393,9 +400,12 @@ impl Agent {
     /// Sends a frame to a node that is met. It arrives once and in order, unless the two begin anew.
     ///
     /// # Panics
-    /// If its kind is not numbered, or is one of the agent's own ([`Kind::Leaving`], [`Kind::Status`]).
+    /// If its kind is not numbered, or is one of the agent's own ([`Kind::Leaving`], [`Kind::Status`], [`Kind::Health`]).
     pub fn send(&mut self, now: Now, node: &NodeName, kind: Kind, body: &[u8]) -> Result<(), NotSent> {
-        assert!(!matches!(kind, Kind::Leaving | Kind::Status), "{kind:?} is what the agent says");
+        assert!(
+            !matches!(kind, Kind::Leaving | Kind::Status | Kind::Health),
+            "{kind:?} is what the agent says"
+        );
         if self.departure.is_some() || self.is_over {
             return Err(NotSent::Leaving);
         }

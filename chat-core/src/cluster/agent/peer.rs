@@ -62,6 +62,7 @@ pub(super) struct Known {
     pub(super) has_left: bool,
     pub(super) role: Option<Role>,
     pub(super) is_draining: bool,
+    pub(super) is_ailing: bool,
     pub(super) release: SmolStr,
     /// Why it is down, if it was there before.
     pub(super) down: Option<Down>,
@@ -97,6 +98,7 @@ impl Agent {
         peer.has_left = false;
         peer.role = None;
         peer.is_draining = false;
+        peer.is_ailing = false;
         self.tell(Event::Fresh { peer: identity.clone(), version });
         self.introduce(now, &identity.name);
         self.up_if_so(now, &identity.name);

@@ -37,6 +37,8 @@ pub struct PeerStatus {
     pub role: Option<Role>,
     /// Whether it gives its sessions away.
     pub is_draining: bool,
+    /// Whether it says that it cannot do its work.
+    pub is_ailing: bool,
     /// Its release, if it has said so; else empty.
     pub release: SmolStr,
     /// How it stands.
@@ -96,6 +98,7 @@ impl Agent {
             addresses: addresses.to_vec(),
             role: peer.and_then(|p| p.role),
             is_draining: peer.is_some_and(|p| p.is_draining),
+            is_ailing: peer.is_some_and(|p| p.is_ailing),
             release: peer.map(|p| p.release.clone()).unwrap_or_default(),
             state: match (peer, member.map(|m| m.seen)) {
                 (Some(p), Some(Seen::Suspect)) if p.is_up => PeerState::Suspect,

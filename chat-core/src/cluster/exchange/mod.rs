@@ -136,7 +136,7 @@ impl Exchange {
                     self.begin_anew(from, Some(fault));
                 }
             }
-            Event::Says { node, role, is_draining } => {
+            Event::Says { node, role, is_draining, .. } => {
                 let takes = *role == Role::Active && !is_draining;
                 if let Some(peer) = self.peers.get_mut(node).filter(|peer| peer.takes != takes) {
                     peer.takes = takes;

@@ -141,6 +141,9 @@ pub enum NotSent {
     /// Too much is kept: everything has been given up ([`LinkOutput::GaveUp`]).
     #[error("too much is kept for the other node")]
     Full,
+    /// The agreed version does not have frames of this kind: the caller's fault.
+    #[error("the other node does not know frames of this kind")]
+    Newer,
 }
 
 /// What an operator wants to know of a link.
@@ -350,6 +353,9 @@ impl Link {
             return Err(NotSent::TooLarge);
         }
         self.can_send()?;
+        if kind.since() > self.state.version {
+            return Err(NotSent::Newer);
+        }
         if self.stream.out.len() + body.len() + FRAME_HEAD_BYTES_MAX > self.limits.resend_bytes_max {
             self.start_over(now);
             return Err(NotSent::Full);

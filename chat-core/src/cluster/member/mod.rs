@@ -218,7 +218,7 @@ impl Member {
 /// What the roles have to know of it.
 fn of_roles<'a>(event: &'a Event<'_>) -> Option<roles::Input<'a>> {
     match event {
-        Event::Says { node, role, is_draining } => {
+        Event::Says { node, role, is_draining, .. } => {
             Some(roles::Input::Seen(node, Other { role: *role, is_draining: *is_draining }))
         }
         Event::PeerDown { node, .. } => Some(roles::Input::Gone(&node.name)),
@@ -239,6 +239,8 @@ fn kept(output: agent::Output<'_>) -> Option<agent::Output<'static>> {
         Event::PeerUp(node) => Event::PeerUp(node),
         Event::PeerDown { node, why } => Event::PeerDown { node, why },
         Event::Congested { node, is_congested } => Event::Congested { node, is_congested },
-        Event::Says { node, role, is_draining } => Event::Says { node, role, is_draining },
+        Event::Says { node, role, is_draining, is_ailing } => {
+            Event::Says { node, role, is_draining, is_ailing }
+        }
     }))
 }

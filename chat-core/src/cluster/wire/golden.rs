@@ -131,7 +131,7 @@ fn envelopes(version: u16) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn notices(version: u16) -> Vec<(&'static str, Vec<u8>)> {
-    vec![
+    let mut all = vec![
         ("poke", framed(Kind::Poke, |out| Poke { user: "romeo@example.net" }.write(out, version))),
         ("draining", framed(Kind::Leaving, |out| Leaving::Draining.write(out, version))),
         ("staying", framed(Kind::Leaving, |out| Leaving::Staying.write(out, version))),
@@ -150,7 +150,13 @@ fn notices(version: u16) -> Vec<(&'static str, Vec<u8>)> {
                 UserChanged { user: "romeo@example.net", roster: 300, blocked: 0 }.write(out, version);
             }),
         ),
-    ]
+    ];
+    if version >= Kind::Health.since() {
+        for (name, is_ailing) in [("ailing", true), ("well again", false)] {
+            all.push((name, framed(Kind::Health, |out| Health { is_ailing }.write(out, version))));
+        }
+    }
+    all
 }
 
 /// A session with one of everything.

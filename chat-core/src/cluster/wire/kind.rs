@@ -61,8 +61,10 @@ pub enum Kind {
     SessionRelease = 0x36,
     /// The node drains or leaves ([`Leaving`](super::Leaving)).
     Leaving = 0x40,
-    /// What the node says of itself to those who look at the cluster: role, load, version.
+    /// What the node says of itself to those who look at the cluster: role, release.
     Status = 0x41,
+    /// Whether the node can do its work ([`Health`](super::Health)).
+    Health = 0x42,
 }
 
 /// What to do with a frame.
@@ -76,7 +78,7 @@ pub enum Seen {
 
 impl Kind {
     /// All kinds, by byte.
-    pub const ALL: [Kind; 25] = [
+    pub const ALL: [Kind; 26] = [
         Kind::Hello,
         Kind::Proof,
         Kind::Refuse,
@@ -102,6 +104,7 @@ impl Kind {
         Kind::SessionRelease,
         Kind::Leaving,
         Kind::Status,
+        Kind::Health,
     ];
 
     /// The byte it is written as.
@@ -109,9 +112,12 @@ impl Kind {
         self as u8
     }
 
-    /// The first protocol version that has it.
+    /// The first protocol version that has it. It is not sent at an older one.
     pub const fn since(self) -> u16 {
-        1
+        match self {
+            Kind::Health => 2,
+            _ => 1,
+        }
     }
 
     /// What a byte means at a version. A kind that the version does not have is skipped if its byte says so, even if
@@ -157,6 +163,8 @@ mod tests {
         ] {
             assert_eq!(Kind::of_byte(byte, 1), seen, "{byte:#x}");
         }
+        assert_eq!(Kind::of_byte(0x42, 1), Err(WireFault::Kind(0x42)), "nobody sends it at that version");
+        assert_eq!(Kind::of_byte(0x42, 2), Ok(Seen::Known(Kind::Health)));
         for kind in Kind::ALL {
             assert_eq!(Kind::of_byte(kind.byte(), kind.since()), Ok(Seen::Known(kind)));
             assert_eq!(Kind::of_byte(kind.byte(), kind.since() - 1), Err(WireFault::Kind(kind.byte())));

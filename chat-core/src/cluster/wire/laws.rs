@@ -39,6 +39,7 @@ pub(super) fn reads_and_writes_alike(kind: Kind, body: &[u8], version: u16) -> R
         Kind::SessionAnswer => SessionAnswer::read(body, version)?.write(&mut out, version),
         Kind::Leaving => Leaving::read(body, version)?.write(&mut out, version),
         Kind::Status => Status::read(body, version)?.write(&mut out, version),
+        Kind::Health => Health::read(body, version)?.write(&mut out, version),
         // Bodies of others are carried, not read.
         _ => out.extend_from_slice(body),
     }

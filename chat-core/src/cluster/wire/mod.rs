@@ -45,7 +45,7 @@ pub use envelope::{Envelope, EnvelopeResult, TARGETS_BYTES_MAX};
 pub use frame::{FRAME_HEAD_BYTES_MAX, Frame, read_frame, write_frame};
 pub use hello::{Hello, PROOF_BYTES, Proof, Refusal};
 pub use kind::{Kind, Seen};
-pub use notice::{Leaving, Poke, RELEASE_BYTES_MAX, Role, Status, UserChanged};
+pub use notice::{Health, Leaving, Poke, RELEASE_BYTES_MAX, Role, Status, UserChanged};
 pub use session::{
     SessionAnswer, SessionAsk, SessionOffer, SessionPart, SessionRefuse, SessionWord, read_session,
     write_session,

@@ -92,6 +92,28 @@ impl Leaving {
     }
 }
 
+/// Whether a node can do its work. Who has not said anything can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// Its own health check fails: its store cannot be reached, say.
+    pub is_ailing: bool,
+}
+
+impl Health {
+    /// Appends the body, as of a version.
+    pub fn write(&self, out: &mut Vec<u8>, version: u16) {
+        Writer::new(out, version).flag(self.is_ailing);
+    }
+
+    /// Reads a body of a version.
+    pub fn read(body: &[u8], version: u16) -> Result<Health, WireFault> {
+        let mut r = Reader::new(body, version);
+        let is_ailing = r.flag()?;
+        r.end()?;
+        Ok(Health { is_ailing })
+    }
+}
+
 /// Whether a node takes clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {

@@ -30,7 +30,7 @@ impl World {
         let node = match &self.plan.cluster {
             None => Node::new(&settings, workers, seed, xep::standard),
             Some(cluster) => {
-                let cluster = cluster.settings(s, self.plan.plant);
+                let cluster = cluster.settings(s, self.servers[s].life, self.plan.plant);
                 Node::in_cluster(now, &settings, workers, cluster, seed, xep::standard)
             }
         };

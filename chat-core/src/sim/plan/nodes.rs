@@ -96,11 +96,13 @@ pub struct ClusterPlan {
     pub drain: Option<(u32, Span)>,
     /// What goes wrong, and when.
     pub harms: Vec<(Span, Harm)>,
+    /// The newest version of the protocol between nodes that each speaks: in its first life and every other one after it, and in the rest.
+    pub newest: Vec<[u16; 2]>,
 }
 
 impl ClusterPlan {
     /// What a node is told of its cluster.
-    pub(in crate::sim) fn settings(&self, server: usize, plant: Option<Plant>) -> agent::Settings {
+    pub(in crate::sim) fn settings(&self, server: usize, life: u32, plant: Option<Plant>) -> agent::Settings {
         let limits = LinkLimits::default();
         let drops_on_rejoin = plant == Some(Plant::DropOnRejoin);
         let name = |server: &usize| format!("chat@n{server}.sim");
@@ -110,7 +112,7 @@ impl ClusterPlan {
             name: NodeName::parse(&name(&server)).expect("a name"),
             cluster: "sim".into(),
             trust: Trust::Secrets(secret),
-            versions: Versions::OURS,
+            versions: Versions { max: self.newest[server][life as usize % 2], ..Versions::OURS },
             listed: listed.map(|name| NodeAddr::parse(&name).expect("an address")).collect(),
             dns: None,
             port: PORT,
@@ -160,6 +162,14 @@ impl Draw<'_> {
             7 => Harm::StepBack { server: a },
             _ => Harm::Promote { server: a },
         }
+    }
+
+    /// In some runs there are nodes of the release before; they are replaced by those of this one, and the other way round.
+    fn newest(&mut self, nodes: u64) -> Vec<[u16; 2]> {
+        let is_mixed = self.one_in(2);
+        let Versions { min, max } = Versions::OURS;
+        let mut draw = |_| if is_mixed { self.between(min.into(), max.into()) as u16 } else { max };
+        (0..nodes).map(|_| [0, 1].map(&mut draw)).collect()
     }
 
     /// Some runs have nodes on standby, but not all of their nodes.
@@ -229,6 +239,8 @@ impl Plan {
             rough: !calm && d.one_in(4),
             kept_bytes_max: (!calm && d.one_in(4)).then(|| d.between(6_000, 60_000) as usize),
             harms: if calm { Vec::new() } else { d.harms(nodes, plan.storm) },
+            // Not from the same numbers, so that seeds mean what they meant before there were two versions.
+            newest: Draw(&mut Rng::from_u64(plan.storm.0)).newest(nodes),
         });
         plan
     }

@@ -306,14 +306,15 @@ fn what_the_operator_changes_reaches_all() {
     cluster.set_listed(vec![list]).unwrap();
     a.wait(&b.name, PeerState::Up);
     b.wait(&a.name, PeerState::Up);
-    let seen = |role, is_draining| {
+    let seen_so = |role, is_draining, is_ailing| {
         let by = Instant::now() + PATIENCE;
         loop {
             let status = block_on(a.handle.cluster_status()).unwrap();
             if status
                 .peers
                 .iter()
-                .any(|p| (&p.name, p.role, p.is_draining) == (&b.name, Some(role), is_draining))
+                .filter(|p| (&p.name, p.role) == (&b.name, Some(role)))
+                .any(|p| (p.is_draining, p.is_ailing) == (is_draining, is_ailing))
             {
                 return;
             }
@@ -321,6 +322,11 @@ fn what_the_operator_changes_reaches_all() {
             std::thread::sleep(Duration::from_millis(5));
         }
     };
+    let seen = |role, is_draining| seen_so(role, is_draining, false);
+    cluster.set_ailing(true).unwrap();
+    seen_so(Role::Active, false, true);
+    cluster.set_ailing(false).unwrap();
+    seen(Role::Active, false);
     let standing = cluster.standing();
     assert!(standing.takes_clients());
     cluster.step_back().unwrap();

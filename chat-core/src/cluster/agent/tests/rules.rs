@@ -242,6 +242,40 @@ fn what_a_node_says_of_itself_reaches_all() {
     assert_eq!(w.since(2, at).last(), Some(&"chat@n1 is Standby"));
 }
 
+/// Nodes of the release before are not told what they would not understand, and nothing else changes between them.
+#[test]
+fn how_a_node_is_reaches_those_whose_release_knows_of_it() {
+    let listed: Vec<String> = (0..3).map(|i| format!("chat@n{i}")).collect();
+    let mut plans: Vec<Plan> = (0..3).map(|i| Plan { listed: listed.clone(), ..Plan::new(i) }).collect();
+    plans[2].versions = Versions { min: 1, max: 1 };
+    let mut w = World::new(plans, 4);
+    (0..3).for_each(|i| w.start(i));
+    w.pass(Span::secs(6));
+    let at = w.at();
+    w.input(1, Input::Ailing(true));
+    w.input(1, Input::Ailing(true));
+    w.input(1, Input::Draining(true));
+    w.pass(Span::millis(100));
+    assert_eq!(w.since(0, at), ["chat@n1 is Active, ailing", "chat@n1 is Active, draining, ailing"]);
+    assert_eq!(w.since(2, at), ["chat@n1 is Active, draining"]);
+    // It is replaced by one of this release, which hears it at once; and is well before the node is.
+    w.kill(2, false);
+    w.pass(Span::secs(4));
+    w.nodes[2].plan.versions = Versions::OURS;
+    w.start(2);
+    w.pass(Span::secs(4));
+    let said = w.since(2, at);
+    assert!(said.contains(&"chat@n1 is Active, draining, ailing"), "{said:?}");
+    let versions = |w: &World, i: usize| {
+        let peers = w.nodes[i].agent.as_ref().unwrap().peers();
+        peers.iter().map(|peer| peer.version).collect::<Vec<_>>()
+    };
+    assert_eq!((versions(&w, 0), versions(&w, 2)), (vec![Some(2); 2], vec![Some(2); 2]));
+    w.input(1, Input::Ailing(false));
+    w.pass(Span::millis(100));
+    assert_eq!(w.since(2, at).last(), Some(&"chat@n1 is Active, draining"));
+}
+
 #[test]
 fn the_status_shows_every_node_as_this_one_sees_it() {
     let mut w = World::formed(4, 1);

@@ -438,6 +438,19 @@ fn frames_of_newer_versions_that_may_be_skipped_are_skipped_and_counted() {
 }
 
 #[test]
+fn what_the_other_node_would_not_know_is_not_sent() {
+    let mut pair = Pair::up();
+    assert_eq!(
+        pair.links[A].send(Mono(0), Kind::Health, &[1]),
+        Err(NotSent::Newer),
+        "these two agreed on version 1"
+    );
+    pair.send(A, "1").unwrap();
+    pair.settle();
+    assert_eq!(pair.told(B), ["Envelope 1"]);
+}
+
+#[test]
 fn what_is_too_large_is_refused_before_it_is_sent() {
     let mut pair = Pair::up();
     let body = vec![0; LINK_FRAME_BYTES_MAX];

@@ -145,9 +145,11 @@ pub(super) fn hear(
         Event::Congested { node, is_congested } => {
             met.get_mut(&node).into_iter().for_each(|m| m.is_congested = is_congested);
         }
-        Event::Says { node, role, is_draining } => {
+        Event::Says { node, role, is_draining, is_ailing } => {
             assert!(met.contains_key(&node), "a node that is not met says something");
-            log.push(at, format!("{node} is {role:?}{}", if is_draining { ", draining" } else { "" }));
+            let more = [(is_draining, ", draining"), (is_ailing, ", ailing")];
+            let more: String = more.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
+            log.push(at, format!("{node} is {role:?}{more}"));
         }
     }
 }
