@@ -13,6 +13,7 @@
 //!   follow the last field. The hello alone may grow: it comes before anybody knows the version.
 //! - A body is written and read at the negotiated version. A field is never added to a body of an old version; a new kind
 //!   either lies in the range that older nodes skip, or is not sent to them ([`Kind::of_byte`]).
+//! - The datagrams of the membership have no version: another format would be another kind.
 //! - The bytes of each version are frozen in a file of their own, `golden_1.txt` and so on.
 //!
 //! Layout: a frame is its length (4 bytes, big end first, of what follows), its kind (1 byte), its number if it is one
