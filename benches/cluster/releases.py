@@ -26,7 +26,7 @@ def upgraded(world, _hold):
 def rolled_back(world, _hold):
     # What a later release may have done to the tables.
     world.database.ask(
-        "ALTER TABLE chat_spool ADD COLUMN later TEXT; ALTER TABLE chat_user ADD COLUMN later INTEGER NOT NULL DEFAULT 7; "
+        "ALTER TABLE chat_spool ADD COLUMN IF NOT EXISTS later TEXT; ALTER TABLE chat_user ADD COLUMN IF NOT EXISTS later INTEGER NOT NULL DEFAULT 7; "
         "INSERT INTO chat_schema (version, needs) SELECT max(version) + 1, max(needs) FROM chat_schema"
     )
     replaced(world, world.dice.sample(world.nodes, len(world.nodes)), world.options.released)
