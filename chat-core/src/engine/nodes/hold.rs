@@ -1,16 +1,17 @@
 //! The node that has a session which another is to have: it stops the session, gives it, and waits until it is taken.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::moves::{Behind, Given, HOLD_WAIT, Hold};
 use super::{Cluster, OWN};
 use crate::base::limits::SESSION_STATE_BYTES_MAX;
-use crate::base::{ConnId, NodeId, UserId};
+use crate::base::{ConnId, MsgId, NodeId, UserId};
 use crate::effect::{Copied, Keeper, NodeTold, NotGiven, Queued, ResourceId, SessionState, SmHash, Unacked};
 use crate::engine::Engine;
 use crate::jid::BareJid;
 use crate::session::{self, Seat};
-use crate::user::{Detached, Flight, Resource, SpoolState, User};
+use crate::user::{Detached, Flight, RECENT_MAX, Resource, SpoolState, User};
 
 impl Engine {
     /// Another node has a client that wants to go on with a session of this one.
@@ -271,7 +272,7 @@ fn picture(
 ) -> Option<(SessionState, Given)> {
     let index = user.index(rid)?;
     let bare = user.jid.as_str().to_owned();
-    let recent = user.gone.iter().collect();
+    let mut recent: VecDeque<MsgId> = user.gone.iter().collect();
     let User { resources, flights, .. } = user;
     let resource = &mut resources[index];
     let waited = resource.detached.as_ref().map_or_else(Default::default, |d| now.since(d.since));
@@ -283,6 +284,10 @@ fn picture(
         let (stanza, later) = rest.split_at_checked(entry.len as usize)?;
         rest = later;
         let flight = entry.flight.and_then(|key| flights.get_mut(key));
+        if let Some(flight) = flight.as_ref().filter(|flight| flight.acked || flight.had) {
+            // Somebody has it, and its row may still be there when the taker looks for rows.
+            recent.push_back(flight.id);
+        }
         let copy = flight.and_then(|flight| copied(flight, stanza, &mut number));
         envelopes.push(match copy {
             Some(Copied { keeper: Keeper::Giver(envelope), .. }) => Some(envelope),
@@ -290,6 +295,7 @@ fn picture(
         });
         queue.push(Queued { stanza: String::from_utf8_lossy(stanza).into_owned(), copy });
     }
+    recent.drain(..recent.len().saturating_sub(RECENT_MAX));
     let (acked, sent) = sm.sent();
     let state = SessionState {
         user: bare,
@@ -310,7 +316,7 @@ fn picture(
             .map_or_else(String::new, |p| String::from_utf8_lossy(p).into_owned()),
         directed: resource.directed.iter().map(|jid| jid.as_str().to_owned()).collect(),
         queue,
-        recent,
+        recent: recent.into(),
         unsure: resource.detached.as_ref().and_then(|detached| detached.given),
     };
     Some((state, Given { envelopes, sent }))

@@ -272,3 +272,25 @@ fn a_session_is_given_when_what_its_client_sent_is_done() {
     w.got(c);
     w.wait(10);
 }
+
+/// Another client, which acknowledges nothing, has a message whose row is deleted only when nobody waits for it any more: the
+/// taker, which reads it before, knows what it is.
+#[test]
+fn what_another_client_has_comes_once_with_the_session() {
+    let mut w = World::new(&[1, 1]);
+    let (a, p) = (w.login(0, "romeo/a", true), w.login(0, "juliet/p", false));
+    let b = w.login(0, "juliet/b", true);
+    w.got(p);
+    w.cut(b);
+    w.send(a, &chat("juliet@h", "1"));
+    assert_eq!(w.bodies(p), ["1"]);
+    w.wait(300);
+    assert_eq!(w.spool("juliet"), ["1"], "one of two has not acknowledged it");
+    let c = w.resume_at(1, b, "juliet");
+    w.wait(1_000);
+    assert_eq!(w.bodies(c), ["1"]);
+    w.ack(c);
+    w.wait(61_000);
+    assert_eq!((w.bodies(c), w.spool("juliet")), (bodies(&[]), bodies(&[])));
+    at_rest(&w);
+}
