@@ -1,6 +1,6 @@
 //! The simulator: as many seeds as fit into `SIM_SECONDS` (default 20), or `SIM_SEEDS` of them, from `SIM_FROM` on; or
 //! one, `SIM_SEED`, with all that happens in it. The same for clusters with `CLUSTER_SECONDS`, `CLUSTER_SEEDS`,
-//! `CLUSTER_SEED`.
+//! `CLUSTER_SEED`, and for clusters whose nodes are replaced with `DRAIN_SECONDS`, `DRAIN_SEEDS`, `DRAIN_SEED`.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests may ask the machine")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,6 +31,14 @@ const CLUSTERS: Kind = Kind {
     test: "clusters",
     names: ["CLUSTER_SECONDS", "CLUSTER_SEEDS", "CLUSTER_SEED"],
     seconds: 20,
+};
+
+/// Clusters whose nodes are replaced.
+const DRAINS: Kind = Kind {
+    make: World::drains,
+    test: "drains",
+    names: ["DRAIN_SECONDS", "DRAIN_SEEDS", "DRAIN_SEED"],
+    seconds: 10,
 };
 
 impl Kind {
@@ -69,6 +77,7 @@ fn sweep(kind: &Kind) {
     let from = number("SIM_FROM").unwrap_or(0);
     let keep_going = number("SIM_KEEP_GOING").is_some();
     let (mut runs, mut events, mut messages, mut failures) = (0, 0, 0, Vec::new());
+    let mut drained = [0, 0];
     for seed in from.. {
         if seeds.map_or_else(|| begin.elapsed() >= budget, |n| runs >= n) {
             break;
@@ -78,6 +87,7 @@ fn sweep(kind: &Kind) {
             Ok(report) => {
                 events += report.events;
                 messages += report.messages;
+                drained = [drained[0] + report.drained, drained[1] + report.not_drained];
             }
             Err(failure) => {
                 println!("{failure}\n    {}", kind.replay(seed));
@@ -94,6 +104,10 @@ fn sweep(kind: &Kind) {
         "{runs} seeds ({rate:.0} a second), {events} events, {messages} messages, {} failed",
         failures.len()
     );
+    let [resumed, ended] = drained;
+    if resumed + ended > 0 {
+        println!("{resumed} sessions went on elsewhere when their nodes drained, {ended} ended");
+    }
     assert!(failures.is_empty(), "seeds that failed: {failures:?}");
 }
 
@@ -108,8 +122,13 @@ fn clusters() {
 }
 
 #[test]
+fn drains() {
+    sweep(&DRAINS);
+}
+
+#[test]
 fn the_same_seed_is_the_same_run() {
-    for (kind, seeds) in [(&ALONE, 0..20), (&CLUSTERS, 0..5)] {
+    for (kind, seeds) in [(&ALONE, 0..20), (&CLUSTERS, 0..5), (&DRAINS, 0..2)] {
         for seed in seeds {
             let (one, two) = ((kind.make)(seed).run(), (kind.make)(seed).run());
             assert_eq!(one, two);
@@ -147,6 +166,7 @@ fn planted_bugs_of_clusters_are_found() {
         (Plant::WrongWinner, 22),
         (Plant::DropWithLoser, 284),
         (Plant::BelieveLoser, 555),
+        (Plant::EndOnDrain, 0),
     ] {
         if std::env::var("PLANT").is_ok_and(|name| name != format!("{plant:?}")) {
             continue;

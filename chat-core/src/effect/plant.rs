@@ -31,11 +31,13 @@ pub enum Plant {
     BelieveLoser,
     /// Rows that wait in the store, and of which nobody told, are not looked for.
     NoSweep,
+    /// A node that drains ends all its sessions, and gives none away.
+    EndOnDrain,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Plant; 14] = [
+    pub const ALL: [Plant; 15] = [
         Plant::AckEarly,
         Plant::DropOnResume,
         Plant::SwapRows,
@@ -50,6 +52,7 @@ impl Plant {
         Plant::DropWithLoser,
         Plant::BelieveLoser,
         Plant::NoSweep,
+        Plant::EndOnDrain,
     ];
 
     /// Whether only a node that is part of a cluster can have it.

@@ -184,6 +184,8 @@ impl Engine {
         let Some(user) = self.users.get_mut(seat.user) else { return true };
         let Some(resource) = user.resource(seat.resource) else { return true };
         let moves = in_cluster && resource.sm.as_ref().is_some_and(|sm| sm.can_resume());
+        #[cfg(feature = "sim")]
+        let moves = moves && !self.cx.settings.has(crate::effect::Plant::EndOnDrain);
         if moves {
             if self.is_on_hold(seat.user, seat.resource) {
                 return true;

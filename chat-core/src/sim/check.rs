@@ -84,6 +84,7 @@ impl World {
     pub(super) fn check_end(&mut self) {
         self.check_sessions();
         self.check_roles();
+        self.check_drains();
         self.check_registries();
         self.check_messages();
         self.check_spools();

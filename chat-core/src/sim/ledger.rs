@@ -94,6 +94,15 @@ pub(super) struct Query {
     pub(super) answers: u32,
 }
 
+/// Sessions of nodes that drained, and could be resumed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Drains {
+    /// Those that were resumed.
+    pub(super) resumed: u64,
+    /// Those that ended, and not because their clients wanted it.
+    pub(super) ended: u64,
+}
+
 /// All that clients know.
 #[derive(Default)]
 pub struct Ledger {
@@ -116,6 +125,8 @@ pub struct Ledger {
     pub(super) blocked: Option<(Tag, std::collections::BTreeSet<(usize, usize)>)>,
     /// Nothing goes wrong in this run: not even delayed messages may come twice or in another order.
     pub(super) faultless: bool,
+    /// What became of sessions when their nodes drained.
+    pub(super) drains: Drains,
     /// The first thing that is not as it must be.
     pub(super) wrong: Option<String>,
 }

@@ -308,4 +308,10 @@ impl Plan {
     pub fn is_faultless(&self) -> bool {
         self.faultless
     }
+
+    /// Whether all nodes stay, too: where they are replaced, sessions end of clients that manage no stream, and who asked one of
+    /// them may be told so and get the answer all the same.
+    pub fn is_calm(&self) -> bool {
+        self.faultless && self.faults.shutdowns.is_empty()
+    }
 }

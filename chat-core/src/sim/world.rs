@@ -31,6 +31,10 @@ pub struct Report {
     pub bounces: u64,
     /// Sessions that clients had.
     pub sessions: u64,
+    /// Sessions that went on elsewhere when their nodes drained, of those that could be resumed.
+    pub drained: u64,
+    /// Those of them that did not.
+    pub not_drained: u64,
     /// Whether nothing went wrong on purpose.
     pub faultless: bool,
 }
@@ -93,10 +97,21 @@ impl World {
         World::with_plan(seed, rng, plan)
     }
 
-    /// The world of a seed whose nodes have a planted bug: a cluster, or one node alone.
+    /// The cluster of a seed whose nodes are replaced, as [`Plan::draw_drains`] makes it.
+    pub fn drains(seed: u64) -> Self {
+        let mut rng = Rng::from_u64(seed);
+        let plan = Plan::draw_drains(&mut rng);
+        World::with_plan(seed, rng, plan)
+    }
+
+    /// The world of a seed whose nodes have a planted bug: a cluster, perhaps one that drains, or one node alone.
     pub fn planted(seed: u64, plant: Plant, in_cluster: bool) -> Self {
         let mut rng = Rng::from_u64(seed);
-        let plan = if in_cluster { Plan::draw_cluster(&mut rng) } else { Plan::draw(&mut rng) };
+        let plan = match in_cluster {
+            true if plant == Plant::EndOnDrain => Plan::draw_drains(&mut rng),
+            true => Plan::draw_cluster(&mut rng),
+            false => Plan::draw(&mut rng),
+        };
         let mut plan = Plan { plant: Some(plant), ..plan };
         if plant == Plant::NoLimit {
             // A low limit is passed sooner.
@@ -122,7 +137,7 @@ impl World {
                 .position(|other| std::ptr::eq(other, c) || c.resource.is_some() && same(other))
         };
         let twins = plan.clients.iter().filter_map(first).collect();
-        let ledger = Ledger { faultless: plan.is_faultless(), many, rows_linger, twins, ..Ledger::default() };
+        let ledger = Ledger { faultless: plan.is_calm(), many, rows_linger, twins, ..Ledger::default() };
         World {
             seed,
             accounts: Accounts::new(plan.users),
@@ -196,6 +211,8 @@ impl World {
             receipts: sent.iter().map(|s| s.receipts.len() as u64).sum(),
             bounces: sent.iter().map(|s| u64::from(s.bounced)).sum(),
             sessions: self.clients.iter().map(|c| u64::from(c.session)).sum(),
+            drained: self.ledger.drains.resumed,
+            not_drained: self.ledger.drains.ended,
             faultless: self.plan.is_faultless(),
         })
     }

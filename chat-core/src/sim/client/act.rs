@@ -56,6 +56,7 @@ impl Client {
         self.acknowledge(hands);
         self.out.extend_from_slice(b"</stream:stream>");
         self.stage = Stage::Closing;
+        self.is_drained = false;
         if let Some(managed) = &mut self.managed {
             // RFC 6120 §4.4: this ends the session, and what is not acknowledged yet may have arrived or not.
             managed.id.clear();

@@ -182,6 +182,7 @@ impl Client {
     fn on_resumed(&mut self, element: &Element, hands: &mut Hands<'_>) {
         let Some(mut managed) = self.managed.take() else { return };
         self.stage = Stage::Active;
+        hands.ledger.drains.resumed += u64::from(std::mem::take(&mut self.is_drained));
         for receipt in managed.loose.drain(..) {
             hands.ledger.firm(receipt);
         }

@@ -115,6 +115,8 @@ pub(super) struct Client {
     pub(super) probed: Option<Mono>,
     /// When it connected.
     pub(super) since: Mono,
+    /// The node drained that had its session, and it was not resumed since.
+    pub(super) is_drained: bool,
     /// It wants a connection.
     pub(super) wanted: bool,
     /// It asks for an acknowledgement of everything.
@@ -151,6 +153,7 @@ impl Client {
             heard: Mono(0),
             probed: None,
             since: Mono(0),
+            is_drained: false,
             wanted: true,
             eager: false,
             naughty: false,
@@ -165,6 +168,11 @@ impl Client {
     /// Whether what the server writes to it has to be acknowledged.
     pub(super) fn is_managed(&self) -> bool {
         self.managed.as_ref().is_some_and(|m| m.on)
+    }
+
+    /// By what it can resume its session, if it can.
+    pub(super) fn resumable(&self) -> Option<&str> {
+        self.managed.as_ref().map(|managed| managed.id.as_str()).filter(|id| !id.is_empty())
     }
 
     /// The connection is there.
@@ -203,12 +211,14 @@ impl Client {
         self.again.clear();
         self.view.clear();
         self.status = None;
+        self.is_drained = false;
     }
 
     /// The session is over. `h` says how much the server had, if it is known.
     fn end_session(&mut self, h: Option<u32>, hands: &mut Hands<'_>) {
         self.session += 1;
         self.status = None;
+        hands.ledger.drains.ended += u64::from(std::mem::take(&mut self.is_drained));
         self.view.clear();
         let Some(mut managed) = self.managed.take() else { return };
         if let Some(h) = h {

@@ -61,7 +61,9 @@ impl Client {
                 else {
                     return hands.ledger.fail(format!("client {} got {}", self.number, show(element)));
                 };
-                self.take_ack(&mut managed, h, true, hands);
+                // The last words on a stream whose session goes on elsewhere: errors may come with it there.
+                let known = !self.is_drained;
+                self.take_ack(&mut managed, h, known, hands);
                 self.managed = Some(managed);
             }
             _ => hands.ledger.fail(format!("client {} got {}", self.number, show(element))),

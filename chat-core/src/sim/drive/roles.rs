@@ -1,10 +1,14 @@
 //! Who takes clients: roles that change by themselves and by hand, and drains.
 
-use crate::base::Span;
+use std::collections::BTreeSet;
+
+use crate::base::{NodeId, Span};
 use crate::cluster::roles::{Output, Wish};
 use crate::cluster::wire::Role;
+use crate::effect::SmHash;
 use crate::engine::{Command, Input};
 use crate::sim::events::Event;
+use crate::sim::ledger::Drains;
 use crate::sim::world::World;
 
 /// How long a node waits for the last session of a drain after its deadline.
@@ -47,9 +51,31 @@ impl World {
     fn empty(&mut self, s: usize) {
         let drain = self.plan.cluster.as_ref().and_then(|cluster| cluster.drain);
         let (rate, within) = drain.unwrap_or((10, Span::secs(1)));
+        self.note_drained(s);
         self.input(s, Input::Command(Command::Drain { rate, within }));
         let life = self.servers[s].life;
         self.events.at(self.now.mono + within + LATE, Event::Emptied(s, life));
+    }
+
+    /// Whose sessions a node has that drains, and can be resumed: they are to go on elsewhere.
+    fn note_drained(&mut self, s: usize) {
+        let Some(node) = &self.servers[s].node else { return };
+        let mut here = BTreeSet::new();
+        for engine in node.engines() {
+            engine.records(NodeId::OWN, |record| here.extend(record.sm));
+        }
+        for client in &mut self.clients {
+            client.is_drained |= client.resumable().is_some_and(|id| here.contains(&SmHash::of(id)));
+        }
+    }
+
+    /// Where nothing else goes wrong, all go on whose node drains.
+    pub(in crate::sim) fn check_drains(&mut self) {
+        let Drains { resumed, ended } = self.ledger.drains;
+        if self.plan.is_faultless() && ended * 100 > resumed + ended {
+            self.ledger
+                .fail(format!("of sessions of nodes that drained {resumed} went on, and {ended} did not"));
+        }
     }
 
     /// A drain has had its time.

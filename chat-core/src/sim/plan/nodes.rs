@@ -245,6 +245,30 @@ impl Plan {
         plan
     }
 
+    /// The run of a cluster whose nodes are replaced, one after the other, and nothing else goes wrong: sessions that can be resumed
+    /// go on elsewhere.
+    pub fn draw_drains(rng: &mut Rng) -> Plan {
+        let mut plan = loop {
+            let plan = Plan::draw_cluster(rng);
+            if plan.faultless && plan.clocks().len() > 1 {
+                break plan;
+            }
+        };
+        let mut d = Draw(rng);
+        let times = d.between(1, 3);
+        // Clients come within 10 s. Before the next one ends, the last one is back, and so are its clients.
+        plan.faults.shutdowns = (0..times).map(|i| Span::secs(14 + 32 * i)).collect();
+        plan.storm = Span::secs(14 + 32 * times);
+        plan.faults.overloaded = 0;
+        plan.limits.resume_timeout_max = plan.limits.resume_timeout_max.max(Span::secs(30));
+        if let Some(cluster) = &mut plan.cluster {
+            cluster.standby.fill(false);
+            cluster.wanted = None;
+            cluster.drain = Some((d.between(1, 20) as u32, d.millis(500, 12_000)));
+        }
+        plan
+    }
+
     /// By how many milliseconds the civil clock of each node is wrong: as many as there are nodes.
     pub(in crate::sim) fn clocks(&self) -> Vec<i64> {
         self.cluster.as_ref().map_or_else(|| vec![0], |cluster| cluster.clocks.clone())
