@@ -8,10 +8,13 @@ mod connect;
 mod resume;
 mod support;
 
+use std::path::Path;
+
 use client::{Client, acknowledged, befriend, body, message};
 use connect::Connector;
 use rustls::pki_types::CertificateDer;
 use sasl::common::{ChannelBinding, Credentials};
+use support::nodes::Nodes;
 use support::{TestServer, put};
 use tokio_xmpp::client_login;
 use tokio_xmpp::connect::ServerConnector as _;
@@ -32,6 +35,14 @@ const ROMEO: &str = "romeo@localhost";
 const JULIET: &str = "juliet@localhost";
 const PASSWORD: &str = "a rose by any other name";
 
+/// Makes a certificate in a directory, with its key.
+fn certificate(directory: &Path) -> CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+    put(&directory.join("cert.pem"), &made.cert.pem());
+    put(&directory.join("key.pem"), &made.signing_key.serialize_pem());
+    CertificateDer::from(made.cert.der().to_vec())
+}
+
 /// A server with romeo and juliet, and the way to it.
 struct World {
     connector: Connector,
@@ -41,9 +52,7 @@ struct World {
 impl World {
     fn new(direct: bool) -> World {
         let directory = tempfile::tempdir().expect("a directory");
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
-        put(&directory.path().join("cert.pem"), &made.cert.pem());
-        put(&directory.path().join("key.pem"), &made.signing_key.serialize_pem());
+        let certificate = certificate(directory.path());
         let settings = [
             ("domains", "localhost"),
             ("tls.cert", "cert.pem"),
@@ -55,7 +64,6 @@ impl World {
             server.add_user(jid, PASSWORD);
         }
         let address = if direct { server.c2s_tls } else { server.c2s };
-        let certificate = CertificateDer::from(made.cert.der().to_vec());
         World { connector: Connector::new(address, direct, certificate), _server: server }
     }
 
@@ -259,6 +267,24 @@ async fn blocks() {
 #[tokio::test]
 async fn resumes_when_the_connection_was_cut() {
     for world in World::both() {
-        resume::resumes_when_the_connection_was_cut(&world.connector, PASSWORD).await;
+        let connector = &world.connector;
+        resume::resumes_when_the_connection_was_cut(connector, &[connector.address], PASSWORD).await;
     }
+}
+
+/// Two nodes of one cluster, by turns.
+#[tokio::test]
+async fn resumes_at_another_node() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let certificate = certificate(directory.path());
+    let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let settings = [("tls.cert", &cert[..]), ("tls.key", &key[..]), ("c2s.allow_plaintext", "false")];
+    let nodes = Nodes::start_with(&[&settings, &settings]);
+    for jid in [ROMEO, JULIET] {
+        nodes.nodes[0].add_user(jid, PASSWORD);
+    }
+    let servers: Vec<_> = nodes.nodes.iter().map(|node| node.c2s).collect();
+    let connector = Connector::new(servers[0], false, certificate);
+    resume::resumes_when_the_connection_was_cut(&connector, &servers, PASSWORD).await;
 }

@@ -82,6 +82,11 @@ impl Client {
         Ok(true)
     }
 
+    /// The connection as it is now, for one who wants to see how it ends when the client has another.
+    pub fn connection(&self) -> TcpStream {
+        self.socket.try_clone().expect("a handle")
+    }
+
     /// The connection breaks.
     pub fn cut(&mut self) {
         let _ = self.socket.shutdown(std::net::Shutdown::Both);

@@ -112,6 +112,7 @@ fn to(jid: &Jid) -> StreamHeader<'_> {
 pub struct Proxy {
     pub address: SocketAddr,
     open: watch::Sender<bool>,
+    server: watch::Sender<SocketAddr>,
 }
 
 impl Proxy {
@@ -120,12 +121,18 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (open, gate) = watch::channel(true);
+        let (server, way) = watch::channel(server);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, server, gate.clone()));
+                tokio::spawn(pass(client, way.clone(), gate.clone()));
             }
         });
-        Proxy { address, open }
+        Proxy { address, open, server }
+    }
+
+    /// New connections go to this server from now on.
+    pub fn lead_to(&self, server: SocketAddr) {
+        self.server.send_replace(server);
     }
 
     /// Cuts every connection. New ones wait until [`Proxy::mend`].
@@ -139,10 +146,11 @@ impl Proxy {
     }
 }
 
-async fn pass(mut client: TcpStream, server: SocketAddr, mut gate: watch::Receiver<bool>) {
+async fn pass(mut client: TcpStream, way: watch::Receiver<SocketAddr>, mut gate: watch::Receiver<bool>) {
     if gate.wait_for(|open| *open).await.is_err() {
         return;
     }
+    let server = *way.borrow();
     let Ok(mut server) = TcpStream::connect(server).await else { return };
     tokio::select! {
         _ = copy_bidirectional(&mut client, &mut server) => (),

@@ -1,5 +1,7 @@
 //! The scenario that shows most in little time: two clients log in, meet, talk, and one of them loses its connection.
 
+use std::net::SocketAddr;
+
 use tokio_xmpp::Stanza;
 use tokio_xmpp::parsers::presence::Type;
 use tokio_xmpp::stanzastream::{Event, StanzaStage, StreamEvent};
@@ -7,9 +9,13 @@ use tokio_xmpp::stanzastream::{Event, StanzaStage, StreamEvent};
 use super::client::{Client, acknowledged, befriend, body};
 use super::connect::{Connector, Proxy};
 
-/// XEP-0198 §5: the TCP connection is cut; nothing is lost, doubled or out of order, and nobody sees him leave. The
-/// server has romeo and juliet at localhost.
-pub async fn resumes_when_the_connection_was_cut(connector: &Connector, password: &str) {
+/// XEP-0198 §5: the TCP connection is cut; nothing is lost, doubled or out of order, and nobody sees him leave. He comes back to
+/// the next of these servers, which have romeo and juliet at localhost.
+pub async fn resumes_when_the_connection_was_cut(
+    connector: &Connector,
+    servers: &[SocketAddr],
+    password: &str,
+) {
     let proxy = Proxy::start(connector.address).await;
     let through = connector.by_way_of(proxy.address);
     let mut orchard = Client::log_in(through, "romeo@localhost/orchard", password).await;
@@ -18,7 +24,7 @@ pub async fn resumes_when_the_connection_was_cut(connector: &Connector, password
     balcony.go_online().await;
     befriend(&mut orchard, &mut balcony).await;
 
-    for turn in ["first", "second"] {
+    for (turn, next) in ["first", "second"].into_iter().zip(servers.iter().cycle().skip(1)) {
         orchard.forget();
         // One that may be on its way when the connection dies, and one that is sent while there is none.
         let mut dying = orchard.say(&balcony.jid, &format!("{turn}: dying")).await;
@@ -31,6 +37,7 @@ pub async fn resumes_when_the_connection_was_cut(connector: &Connector, password
             balcony.say(&orchard.jid, &format!("{turn}: {n}")).await;
         }
         balcony.settle().await;
+        proxy.lead_to(*next);
         proxy.mend();
         orchard
             .expect("the resumption", |event| match event {
