@@ -84,12 +84,10 @@ impl Engine {
     fn close_sessions(&mut self, jid: &BareJid, error: &StreamError) {
         let Some(id) = self.users.find(jid.as_str()) else { return };
         let Some(user) = self.users.get_mut(id) else { return };
-        let sessions: Vec<_> = user.resources.iter().map(|r| (r.id, r.conn)).collect();
-        for (resource, conn) in sessions {
-            match conn {
-                Some(conn) => self.fail(conn, error),
-                None => self.leave(Seat { user: id, resource }, None),
-            }
+        let sessions: Vec<_> = user.resources.iter().map(|r| Seat { user: id, resource: r.id }).collect();
+        for seat in sessions {
+            // Each as it is by then: what is said of the end of one may be too much for the next.
+            self.end_session(seat, error);
         }
     }
 

@@ -98,11 +98,17 @@ impl Engine {
     /// Another client has taken the resource of this session, which ends.
     pub(super) fn displace(&mut self, id: UserId, index: usize) {
         let Some(user) = self.users.get_mut(id) else { return };
-        let old = &user.resources[index];
-        let (seat, conn) = (Seat { user: id, resource: old.id }, old.conn.or(old.resuming()));
+        let seat = Seat { user: id, resource: user.resources[index].id };
         let error = StreamError::new(StreamCondition::Conflict, "another client took this resource");
+        self.end_session(seat, &error);
+    }
+
+    /// A session of this node is over, whatever it was doing; its stream is told why, if there is one.
+    pub(super) fn end_session(&mut self, seat: Seat, error: &StreamError) {
+        let resource = self.users.get_mut(seat.user).and_then(|user| user.resource(seat.resource));
+        let Some(conn) = resource.map(|r| r.conn.or(r.resuming())) else { return };
         match conn.filter(|c| self.sessions.get_mut(*c).is_some_and(|s| s.seat().is_some())) {
-            Some(conn) => self.fail(conn, &error),
+            Some(conn) => self.fail(conn, error),
             None => self.leave(seat, None),
         }
     }

@@ -2,12 +2,9 @@
 
 use super::moves::{Taken, Taking};
 use crate::base::{NodeId, UserId};
-use crate::effect::{
-    Copied, Event, FlightId, Keeper, NodeTold, Outcome, ResourceId, SessionState, SettleTo, SmHash,
-};
+use crate::effect::{Copied, Event, FlightId, Keeper, NodeTold, Outcome, SessionState, SettleTo, SmHash};
 use crate::engine::Engine;
 use crate::route::decision::RESOURCES_MAX;
-use crate::session::Seat;
 use crate::user::{Flight, RECENT_MAX, Record, Resource, SpoolState};
 
 impl Engine {
@@ -123,19 +120,5 @@ impl Engine {
         };
         let flight = Flight { id: msg, at, settle, copies: 1, acked: false, had: false, spool };
         Some(user.flights.insert(&mut self.user_pools, flight, self.cx.now.mono, Default::default()))
-    }
-
-    /// A session of this node is over, whatever it was doing.
-    pub(super) fn end_session(&mut self, id: UserId, resource: ResourceId) {
-        let Some(user) = self.users.get_mut(id) else { return };
-        let Some(conn) = user.resource(resource).map(|r| r.conn) else { return };
-        match conn {
-            Some(conn) => {
-                let text = "the session had ended elsewhere";
-                let condition = crate::stream::StreamCondition::Conflict;
-                self.fail(conn, &crate::stream::StreamError::new(condition, text));
-            }
-            None => self.leave(Seat { user: id, resource }, None),
-        }
     }
 }

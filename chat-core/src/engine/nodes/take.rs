@@ -9,7 +9,8 @@ use crate::effect::{NodeTold, NotGiven, SmHash, SmId};
 use crate::engine::Engine;
 use crate::engine::sm::too_high_error;
 use crate::jid::{BareJid, JidRef};
-use crate::session::{Phase, TooHigh};
+use crate::session::{Phase, Seat, TooHigh};
+use crate::stream::{StreamCondition, StreamError};
 use crate::user::{Parked, Record, Resource};
 
 /// What a client wants to go on with.
@@ -265,7 +266,8 @@ impl Engine {
         if let Some(taken) = found.and_then(|i| cluster.taken.remove(i))
             && why == NotGiven::Void
         {
-            self.end_session(taken.user, taken.resource);
+            let error = StreamError::new(StreamCondition::Conflict, "the session had ended elsewhere");
+            self.end_session(Seat { user: taken.user, resource: taken.resource }, &error);
         }
     }
 
