@@ -204,7 +204,7 @@ impl World {
                 let to = u == v || rosters[u].subscription(&bare(v)).to();
                 let from = u == v || rosters[v].subscription(&bare(u)).from();
                 let seen = me.view.get(&other.jid).copied();
-                if to && from && seen != other.status {
+                if to && from && seen != other.status && !me.vague.contains(&other.jid) {
                     let (a, b) = (me.number, other.number);
                     let text =
                         format!("client {a} believes {seen:?} of client {b}, which is {:?}", other.status);

@@ -211,6 +211,7 @@ impl Client {
     /// Says that nobody looks at it, or that somebody does (XEP-0352).
     fn be_active(&mut self, hands: &mut Hands<'_>) {
         let what = if hands.rng.below(2) == 0 { "active" } else { "inactive" };
+        self.was_inactive |= what == "inactive";
         self.out.extend_from_slice(format!("<{what} xmlns='urn:xmpp:csi:0'/>").as_bytes());
     }
 

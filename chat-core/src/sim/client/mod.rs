@@ -8,7 +8,7 @@ mod act;
 mod login;
 mod receive;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::auth;
 use super::ledger::{Ledger, Tag};
@@ -108,6 +108,10 @@ pub(super) struct Client {
     again: Vec<(Tag, String)>,
     /// What it knows of others: their status by full JID.
     pub(super) view: BTreeMap<String, u32>,
+    /// It has been inactive (XEP-0352): of each other client it may have got the last presence only.
+    was_inactive: bool,
+    /// Those whose last presence was for it alone, and may stand for one for all that it did not get.
+    pub(super) vague: BTreeSet<String>,
     /// What it told others.
     pub(super) status: Option<u32>,
     statuses: u32,
@@ -148,6 +152,8 @@ impl Client {
             managed: None,
             again: Vec::new(),
             view: BTreeMap::new(),
+            was_inactive: false,
+            vague: BTreeSet::new(),
             status: None,
             statuses: 0,
             heard: Mono(0),

@@ -108,7 +108,13 @@ impl Client {
         let status = element.child("status", ns::CLIENT).and_then(|s| s.text().parse().ok());
         if status == Some(DIRECTED) {
             // Said to this user alone, it says nothing of what others see.
-        } else if type_.is_none() {
+            if self.was_inactive {
+                self.vague.insert(from.to_owned());
+            }
+            return;
+        }
+        self.vague.remove(from);
+        if type_.is_none() {
             self.view.insert(from.to_owned(), status.unwrap_or_default());
         } else if from == self.jid {
             // Who is unavailable is not told who comes and goes.
