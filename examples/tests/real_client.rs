@@ -47,7 +47,11 @@ fn smoke(start: &dyn Fn(ServerBuilder) -> ServerHandle) {
     for listener in [Listener::Clients, Listener::ClientsTls] {
         let (server, connector) = serve(start, listener);
         let clients = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        clients.block_on(resume::resumes_when_the_connection_was_cut(&connector, PASSWORD));
+        clients.block_on(resume::resumes_when_the_connection_was_cut(
+            &connector,
+            &[connector.address],
+            PASSWORD,
+        ));
         assert_eq!(server.stats().panics, 0);
         server.shutdown_blocking();
     }
