@@ -1,9 +1,11 @@
 //! The simulator: as many seeds as fit into `SIM_SECONDS` (default 20), or `SIM_SEEDS` of them, from `SIM_FROM` on; or
 //! one, `SIM_SEED`, with all that happens in it. The same for clusters with `CLUSTER_SECONDS`, `CLUSTER_SEEDS`,
-//! `CLUSTER_SEED`, and for clusters whose nodes are replaced with `DRAIN_SECONDS`, `DRAIN_SEEDS`, `DRAIN_SEED`.
+//! `CLUSTER_SEED`, and for clusters whose nodes are replaced with `DRAIN_SECONDS`, `DRAIN_SEEDS`, `DRAIN_SEED`. With
+//! `SIM_KEEP_GOING` a run goes on past failures, and names all of them at its end; it says once a minute how far it is.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests may ask the machine")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use chat_core::effect::Plant;
@@ -64,6 +66,29 @@ fn run(world: World, seed: u64) -> Result<Report, String> {
     }
 }
 
+/// A run takes a tenth of a second. One that takes this long is in a loop that no check of the simulator sees: inside one call of the engine.
+const STUCK: Duration = Duration::from_secs(180);
+
+/// Ends the process if it hears of no further seed for too long, and says which one it was.
+fn watch(kind: &Kind) -> Sender<u64> {
+    let (begin, begun) = channel();
+    let test = kind.replay(0);
+    std::thread::spawn(move || {
+        let mut last = 0;
+        loop {
+            match begun.recv_timeout(STUCK) {
+                Ok(seed) => last = seed,
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    println!("seed {last} does not end\n    {}", test.replacen("=0", &format!("={last}"), 1));
+                    std::process::abort();
+                }
+            }
+        }
+    });
+    begin
+}
+
 fn sweep(kind: &Kind) {
     let [seconds, seeds, seed] = kind.names.map(number);
     if let Some(seed) = seed {
@@ -78,11 +103,17 @@ fn sweep(kind: &Kind) {
     let keep_going = number("SIM_KEEP_GOING").is_some();
     let (mut runs, mut events, mut messages, mut failures) = (0, 0, 0, Vec::new());
     let mut drained = [0, 0];
+    let (watched, mut said) = (watch(kind), begin);
     for seed in from.. {
         if seeds.map_or_else(|| begin.elapsed() >= budget, |n| runs >= n) {
             break;
         }
         runs += 1;
+        watched.send(seed).expect("the watch lives as long as the run");
+        if said.elapsed() >= Duration::from_secs(60) {
+            said = Instant::now();
+            println!("at seed {seed}, {} failed", failures.len());
+        }
         match run((kind.make)(seed), seed) {
             Ok(report) => {
                 events += report.events;
@@ -119,6 +150,18 @@ fn seeds() {
 #[test]
 fn clusters() {
     sweep(&CLUSTERS);
+}
+
+/// Each of these has failed once.
+#[test]
+fn seeds_that_found_a_bug() {
+    for seed in [
+        1369, 3560, 6645, 11347, 12883, 13762, 16041, 18770, 20478, 20765, 21088, 25234, 26024, 31943, 35350,
+        37229, 40597, 43123, 45194,
+    ] {
+        run(World::cluster(seed), seed)
+            .unwrap_or_else(|failure| panic!("{failure}\n    {}", CLUSTERS.replay(seed)));
+    }
 }
 
 #[test]

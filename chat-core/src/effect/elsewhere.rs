@@ -47,4 +47,6 @@ pub enum Word {
     Stanza(Arc<[u8]>),
     /// A question for their presence.
     Probe,
+    /// Who says it may see the user no more: for those on nodes that are gone, which cannot say that they are unavailable.
+    Farewell,
 }

@@ -78,7 +78,7 @@ impl Engine {
         self.note_gone(&jid, !yields);
         let Some(user) = self.users.get_mut(seat.user) else { return };
         let mut orphans = orphans_of(unwritten.unwrap_or_default());
-        let (mut had, mut lost) = (Vec::new(), Vec::new());
+        let (mut had, mut lost, mut tried) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(mut sm) = resource.sm.take() {
             if sm.can_resume() {
                 // `h` may be told later only if nothing is open behind it.
@@ -103,9 +103,12 @@ impl Engine {
                     && matches!(flight.settle, Some(SettleTo::Node { .. }))
                 {
                     // Others here have it, and may be slow: its node need not wait for them with what comes next.
-                    lost.push(flight.settle.take());
+                    lost.push((None, flight.settle.take()));
                 }
                 let Some(flight) = user.flights.drop_copy(&mut self.user_pools, key) else { continue };
+                if !flight.acked {
+                    tried.push(flight.id);
+                }
                 match flight.spool {
                     _ if flight.acked || flight.copies > 0 => {}
                     // Another client, without stream management, had it: as good as acknowledged.
@@ -113,10 +116,11 @@ impl Engine {
                         let row = matches!(spool, SpoolState::Written | SpoolState::Refused);
                         had.push(Had { id: flight.id, settle: flight.settle, row });
                     }
-                    SpoolState::Refused | SpoolState::Elsewhere => lost.push(flight.settle),
+                    SpoolState::Refused => lost.push((None, flight.settle)),
+                    SpoolState::Elsewhere => lost.push((Some(flight.id), flight.settle)),
                     SpoolState::Written | SpoolState::Writing => {
                         user.spool.add();
-                        lost.push(flight.settle);
+                        lost.push((None, flight.settle));
                     }
                     SpoolState::Absent => {
                         orphans.push(Orphan::left(flight.id, flight.at, flight.settle, &bytes));
@@ -133,10 +137,13 @@ impl Engine {
             presence::on_gone(user, &resource, &jid, None, &mut self.cx);
         }
         self.cx.event(Event::Unbound { jid });
+        tried.into_iter().for_each(|msg| self.was_tried(msg));
         self.end_had(seat.user, had);
-        for settle in lost {
+        for (id, settle) in lost {
             // If it came from another node: that decides again.
-            self.cx.answer(settle, Outcome::Lost);
+            if id.is_none_or(|id| !self.entrust(seat.user, id, settle)) {
+                self.cx.answer(settle, Outcome::Lost);
+            }
         }
         self.orphans(seat.user, orphans);
         self.spool_begin(seat.user);
@@ -175,6 +182,9 @@ impl Engine {
             }
             if orphan.shared && self.has_elsewhere(id, orphan.id) {
                 // Another client has it, or will, and its promise is the same.
+                continue;
+            }
+            if orphan.at != Utc(0) && self.entrust(id, orphan.id, orphan.settle) {
                 continue;
             }
             if matches!(orphan.settle, Some(SettleTo::Node { .. })) {

@@ -57,8 +57,8 @@ impl Engine {
         for key in acked.iter().filter_map(|u| u.flight) {
             let Some(flight) = user.flights.get_mut(key) else { continue };
             flight.acked = true;
-            if matches!(flight.settle, Some(SettleTo::Node { .. })) {
-                // That node may send it again all the same, if it does not hear of this.
+            if matches!(flight.settle, Some(SettleTo::Node { .. })) || flight.spool == SpoolState::Elsewhere {
+                // That node may send it again all the same: if it does not hear of this, or has heard of another session's end.
                 user.gone.insert(self.cx.now.mono, flight.id);
             }
             self.cx.settled(flight.settle.take());

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::auth::{bare, user_of};
+use super::auth::bare;
+use super::client::DIRECTED;
 use super::ledger::{Fate, Tag, tags_in};
 use super::world::World;
 use crate::base::{Mono, Span};
@@ -12,10 +13,14 @@ impl World {
     /// Whether a message that was acknowledged is where it cannot be lost (invariants 1 and 14). `finally`: whether it
     /// still is.
     fn is_safe(&mut self, tag: Tag, finally: bool) -> bool {
-        // An error from somebody who is blocked by now does not arrive.
-        let excused = self.plan.blocks && self.may_refuse();
+        let refused = self.may_refuse();
         let Some(sent) = self.ledger.get(tag) else { return false };
-        let (fate, to) = (sent.fate, sent.to);
+        let (fate, to, client) = (sent.fate, sent.to, sent.client);
+        // An error from somebody who is blocked by now does not arrive.
+        let sender = self.clients[client].plan.user;
+        let shut = |a, b| self.ledger.shut.contains(&(a, b));
+        let excused = to.is_some_and(|to| shut(sender, to) && (refused || shut(to, sender)));
+        let Some(sent) = self.ledger.get(tag) else { return false };
         if excused || sent.bounced > 0 || sent.written || sent.receipts.iter().any(|r| r.firm) {
             return true;
         }
@@ -46,7 +51,7 @@ impl World {
     /// What was acknowledged just now is safe.
     pub(super) fn check_acked(&mut self) {
         for tag in std::mem::take(&mut self.ledger.acked) {
-            if !self.is_safe(tag, false) {
+            if !self.is_safe(tag, false) && !self.may_move(tag) {
                 self.ledger.fail(format!("{tag} is acknowledged and nowhere safe"));
             }
         }
@@ -57,6 +62,17 @@ impl World {
                 self.ledger.fail(format!("a node does not stop: {census:?}"));
             }
         }
+    }
+
+    /// Whether the session of its sender may be on its way to another node: an error about what was just acknowledged goes there
+    /// with it, and is looked for in the end.
+    fn may_move(&mut self, tag: Tag) -> bool {
+        let client = self.ledger.get(tag).map(|sent| sent.client);
+        let server = client.and_then(|client| self.clients[client].server);
+        let leaves = server.is_some_and(|server| !self.servers[server].takes_clients());
+        let conn = client.and_then(|client| self.clients[client].conn);
+        let ends = conn.and_then(|conn| self.network.get(conn)).is_some_and(|link| link.down.eof);
+        (leaves || ends) && self.servers.len() > 1 && self.may_refuse()
     }
 
     /// No queue is over its limit (invariant 8).
@@ -129,6 +145,9 @@ impl World {
             let got = sent.receipts.iter().any(|r| r.firm);
             // An error that was queued for a session that is over went with it.
             let over = self.clients[sent.client].session != sent.session;
+            let sender = self.clients[sent.client].plan.user;
+            // Whoever is blocked is told so by an error.
+            let is_shut_out = sent.to.is_some_and(|to| self.ledger.shut.contains(&(to, sender)));
             if acked && fate == Fate::Hopeless && bounced == 0 && !over {
                 return self.ledger.fail(format!("{tag} can reach nobody and did not come back"));
             }
@@ -137,7 +156,7 @@ impl World {
             }
             if acked
                 && fate == Fate::Keep
-                && !(over && (self.plan.blocks || self.may_refuse()))
+                && !(over && (self.may_refuse() || is_shut_out))
                 && !self.is_safe(tag, true)
             {
                 let sent = format!("{:?}", self.ledger.sent[n]);
@@ -195,7 +214,10 @@ impl World {
             for other in &self.clients {
                 let (u, v) = (me.plan.user, other.plan.user);
                 if !blocked[u].is_empty() || !blocked[v].is_empty() {
-                    if blocks(&blocked[v], u) && me.view.contains_key(&other.jid) {
+                    // Who blocks the other, too, or did so, was not told.
+                    let is_told = !self.ledger.shut.contains(&(u, v));
+                    let seen = me.view.get(&other.jid).is_some_and(|status| *status != DIRECTED);
+                    if is_told && seen && blocks(&blocked[v], u) {
                         let (a, b) = (me.number, other.number);
                         wrong.get_or_insert(format!("client {a} sees client {b}, whose user blocks it"));
                     }
@@ -204,7 +226,7 @@ impl World {
                 let to = u == v || rosters[u].subscription(&bare(v)).to();
                 let from = u == v || rosters[v].subscription(&bare(u)).from();
                 let seen = me.view.get(&other.jid).copied();
-                if to && from && seen != other.status && !me.vague.contains(&other.jid) {
+                if to && from && seen != other.status && seen != Some(DIRECTED) {
                     let (a, b) = (me.number, other.number);
                     let text =
                         format!("client {a} believes {seen:?} of client {b}, which is {:?}", other.status);
@@ -219,14 +241,8 @@ impl World {
             }
             // Who was blocked may not have heard of the end.
             let ghost = |jid: &str| self.clients.iter().all(|c| c.jid != jid) && !self.plan.blocks;
-            // Who ended a subscription while the end of a dead node's sessions was waited for is not told (decision 14).
-            let many = self.servers.len() > 1;
-            let heeds = |jid: &str| {
-                let (own, other) = (me.plan.user, user_of(jid));
-                !many
-                    || other.is_none_or(|other| own == other || rosters[own].subscription(&bare(other)).to())
-            };
-            let ghosts: Vec<_> = me.view.iter().filter(|v| ghost(v.0) && heeds(v.0)).map(|v| v.0).collect();
+            let seen = me.view.iter().filter(|v| *v.1 != DIRECTED).map(|v| v.0);
+            let ghosts: Vec<_> = seen.filter(|jid| ghost(jid)).collect();
             if !ghosts.is_empty() {
                 wrong.get_or_insert(format!("client {} believes that {ghosts:?} are there", me.number));
             }
@@ -257,7 +273,9 @@ impl World {
         let open = self.ledger.queries.iter().position(|q| {
             let client = &self.clients[q.client];
             let same = client.session == q.session;
-            q.answers == 0 && q.certain && same && settled(q.at) && (last(q.at) || self.ledger.faultless)
+            let heard = q.about.is_none_or(|user| !self.ledger.shut.contains(&(client.plan.user, user)));
+            let due = last(q.at) || self.ledger.faultless;
+            q.answers == 0 && q.certain && heard && same && settled(q.at) && due
         });
         if let Some(query) = open {
             let client = self.ledger.queries[query].client;

@@ -91,6 +91,8 @@ pub(super) struct Query {
     pub(super) at: Mono,
     /// It asks the server, not a client, which may log out rather than answer.
     pub(super) certain: bool,
+    /// The user whose account answers: who blocks that does not hear the answer (XEP-0191 §3.1).
+    pub(super) about: Option<usize>,
     pub(super) answers: u32,
 }
 
@@ -121,6 +123,8 @@ pub struct Ledger {
     pub(super) many: bool,
     /// The store may be too busy to delete a row at once: whoever logs in at another node meanwhile gets it again, with a delay.
     pub(super) rows_linger: bool,
+    /// Who has ever asked to block whom: what the second sends, or a server in its name, may not reach the first.
+    pub(super) shut: std::collections::BTreeSet<(usize, usize)>,
     /// Who is blocked by whom since this message: what these clients send to these users is not delivered.
     pub(super) blocked: Option<(Tag, std::collections::BTreeSet<(usize, usize)>)>,
     /// Nothing goes wrong in this run: not even delayed messages may come twice or in another order.
@@ -261,7 +265,7 @@ impl Ledger {
 
     /// A query is about to be sent; the id is `q` and this number.
     pub(super) fn ask(&mut self, client: usize, session: u32, at: Mono, certain: bool) -> usize {
-        self.queries.push(Query { client, session, at, certain, answers: 0 });
+        self.queries.push(Query { client, session, at, certain, about: None, answers: 0 });
         self.queries.len() - 1
     }
 

@@ -160,7 +160,7 @@ pub fn show(user: &mut User, index: usize, few: Few, cx: &mut Cx) {
     let from = user.full_jid(index);
     broadcast(user, cx, &from, &bytes, Some(few));
     if few == Few::At(NodeId::OWN) {
-        return to_own_here(user, cx, &from, &bytes);
+        to_own_here(user, cx, &from, &bytes);
     }
     let what = Word::Presence(bytes);
     cx.send_elsewhere(Elsewhere { user: user.id, from, what, only: Some(few) });
@@ -180,10 +180,7 @@ pub fn on_lost(user: &mut User, name: &str, only: Option<Few>, cx: &mut Cx) {
     let from = user.jid.join(name);
     let bytes = presence(PresenceType::Unavailable, from.as_str(), None, None);
     broadcast(user, cx, &from, &bytes, only);
-    match only {
-        Some(_) => to_own_here(user, cx, &from, &bytes),
-        None => to_own(user, cx, &from, &bytes),
-    }
+    to_own_only(user, cx, &from, &bytes, only);
 }
 
 /// Presence arrives for the user, `to` being its address: available, unavailable and errors go to all available
@@ -269,6 +266,8 @@ pub(super) fn send_unavailable(user: &User, contact: &Jid, cx: &mut Cx) {
         let bytes = presence(PresenceType::Unavailable, from.as_str(), None, None);
         post(cx, from, contact.clone(), &bytes);
     }
+    let only = Some(Few::At(NodeId::OWN));
+    cx.send_elsewhere(Elsewhere { user: user.id, from: contact.clone(), what: Word::Farewell, only });
 }
 
 /// Whether the user's broadcasts reach this address.
@@ -312,9 +311,14 @@ fn broadcast(user: &User, cx: &mut Cx, from: &Jid, bytes: &Arc<[u8]>, only: Opti
 
 /// To the user's own available resources, also on other nodes.
 fn to_own(user: &mut User, cx: &mut Cx, from: &Jid, bytes: &Arc<[u8]>) {
+    to_own_only(user, cx, from, bytes, None);
+}
+
+/// The same, on other nodes to some of them.
+fn to_own_only(user: &mut User, cx: &mut Cx, from: &Jid, bytes: &Arc<[u8]>, only: Option<Few>) {
     if cx.is_clustered() {
         let what = Word::Presence(bytes.clone());
-        cx.send_elsewhere(Elsewhere { user: user.id, from: from.clone(), what, only: None });
+        cx.send_elsewhere(Elsewhere { user: user.id, from: from.clone(), what, only });
     }
     to_own_here(user, cx, from, bytes);
 }

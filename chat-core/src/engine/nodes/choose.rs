@@ -66,9 +66,11 @@ impl Cluster {
 
     /// Only these sessions of the user are seen.
     pub(in crate::engine) fn look_only_at(&mut self, few: Few, user: Option<JidRef<'_>>) {
-        let Cluster { seen, names, newcomers, .. } = self;
+        let Cluster { seen, names, newcomers, leavers, .. } = self;
         let user = user.map_or("", |user| user.bare().as_str());
         seen.retain(|s| match few {
+            // Those that were here a moment ago belong to those that are.
+            Few::At(OWN) => leavers.has(user, s.name(names)),
             Few::At(node) => s.node == node,
             Few::Newcomers => newcomers.has(user, s.name(names)),
         });
@@ -168,7 +170,7 @@ impl Cluster {
     /// Whether the user has a session on another node, among these.
     pub(in crate::engine) fn has_elsewhere(&self, bare: JidRef<'_>, few: Option<Few>) -> bool {
         match few {
-            Some(Few::At(OWN)) => return false,
+            Some(Few::At(OWN)) => return self.leavers.has_any(bare.as_str()),
             Some(Few::Newcomers) => return self.newcomers.has_any(bare.as_str()),
             Some(Few::At(_)) | None => {}
         }

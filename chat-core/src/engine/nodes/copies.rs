@@ -1,9 +1,11 @@
 //! What the sessions of a user on other nodes get because those here do: copies of messages (XEP-0280), presence of the user's
 //! own resources, requests for a subscription.
 
+use smol_str::SmolStr;
+
 use super::Cluster;
 use crate::base::UserId;
-use crate::effect::{Copy, Elsewhere, Word};
+use crate::effect::{Copy, Elsewhere, Envelope, Fate, Word};
 use crate::engine::Engine;
 use crate::stanza::PresenceType;
 use crate::user::{presence_stanza, readdressed};
@@ -67,6 +69,15 @@ impl Engine {
             Word::Stanza(bytes) => {
                 cluster.choose_available(None);
                 self.ship(from.as_str(), bare.as_str(), bytes, false);
+            }
+            Word::Farewell => {
+                let names: Vec<SmolStr> = cluster.table.gone(bare.as_str()).map(SmolStr::new).collect();
+                for jid in names.iter().map(|name| bare.join(name)) {
+                    let gone = presence_stanza(PresenceType::Unavailable, jid.as_str(), None, None);
+                    let (id, at) = (self.cx.message_id(), self.cx.now.utc);
+                    let fate = Fate { id, at, settle: None, delayed: false, only: None };
+                    self.cx.post(Envelope { from: jid, to: from.clone(), stanza: gone, fate });
+                }
             }
             Word::Probe => {
                 cluster.choose_available(None);

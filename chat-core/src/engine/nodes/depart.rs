@@ -81,6 +81,9 @@ impl Engine {
         }
         let record = cluster.table.record(node, user.jid.as_str(), resource.name());
         let worker = record.map_or(WorkerId(0), |record| record.worker);
+        if let Some(name) = jid.resource() {
+            cluster.leavers.add(self.cx.now.mono, user.jid.as_str(), name);
+        }
         // Before anything that is said of its messages: who hears of them knows that it is gone.
         self.note_gone(&jid, false);
         let gone = Gone { id, node, worker, name: resource.name().to_owned(), is_lost };
@@ -195,7 +198,8 @@ impl Engine {
         let Ok(stanza) = str::from_utf8(bytes) else { return };
         let envelope = cluster.number(self.cx.settings.worker.0, self.cx.settings.workers);
         let awaited = kept.is_some() || known.question;
-        let fate = kept.map_or(
+        // With its identity also if nobody waits for it: the taker may have read its row.
+        let fate = flight.map_or(
             Fate { id: MsgId(0), at: self.cx.now.utc, settle: None, delayed: false, only: None },
             |(_, flight)| fate_of(&flight),
         );

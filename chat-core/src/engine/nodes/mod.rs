@@ -57,10 +57,11 @@ pub(super) use turn::Turn;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::base::{HashKey, HlcClock, NodeId, Rng, UserId};
+use crate::base::{HashKey, HlcClock, MsgId, NodeId, Rng, UserId};
 use crate::effect::{NodeMail, NodeTold};
 use crate::engine::Engine;
 use crate::route::registry::Table;
+use crate::user::recent::Recent;
 use afar::{Afar, Load, Most};
 use changed::News;
 use choose::Seen;
@@ -82,8 +83,12 @@ pub(super) struct Cluster {
     /// What is done a little at a time.
     chores: Chores,
     newcomers: Newcomers,
+    /// Sessions of ours that went to other nodes lately.
+    leavers: Newcomers,
     offers: Offers,
     sweep: Sweep,
+    /// Messages that a session of ours had and did not acknowledge before it ended: they may come again.
+    tried: Recent,
     /// Counts envelopes, and messages that wait.
     next: u64,
     /// Whose each envelope is that has no result yet.
@@ -118,8 +123,10 @@ impl Cluster {
             clock: HlcClock::default(),
             chores: Chores::default(),
             newcomers: Newcomers::default(),
+            leavers: Newcomers::default(),
             offers: Offers::default(),
             sweep: Sweep::default(),
+            tried: Recent::default(),
             // An engine that starts anew in the same life of its node takes no result for its own that is an earlier one's.
             next: rng.next_u64() >> 32,
             envelopes: BTreeMap::new(),
@@ -178,6 +185,15 @@ impl Engine {
             }
         }
         mail.clear();
+    }
+
+    /// A session has ended that had a message and did not acknowledge it: whoever gets it next is told that it may be late.
+    pub(super) fn was_tried(&mut self, msg: MsgId) {
+        let now = self.cx.now.mono;
+        if let Some(cluster) = self.cluster.as_deref_mut() {
+            cluster.tried.expire(now);
+            cluster.tried.insert(now, msg);
+        }
     }
 
     /// Whether something for this user is outstanding elsewhere or waits: then it must not be forgotten.

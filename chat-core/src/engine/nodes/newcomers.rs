@@ -1,8 +1,11 @@
-//! Sessions of other nodes that have become available a moment ago.
+//! Sessions of other nodes that have become available a moment ago, and those that have gone there from here.
 //!
 //! Two who see each other may become available on two nodes at the same time. Each node broadcasts the presence of its own
 //! before it knows of the other's, and each asks for the other's where nobody knows of it yet. So each node shows its own once
 //! more to whoever has come meanwhile ([`NEWCOMER`]): nobody misses the other, and hardly anybody is shown twice.
+//!
+//! A session may go to a node that has never heard of another, while this node waits before it tells its own that the other is
+//! gone. So those that went lately are still told of it from here.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,7 +14,7 @@ use smol_str::SmolStr;
 use crate::base::Mono;
 use crate::base::limits::NEWCOMER;
 
-/// Who has come.
+/// Who has come, or gone.
 #[derive(Debug, Default)]
 pub(super) struct Newcomers {
     users: BTreeMap<SmolStr, Vec<(Mono, SmolStr)>>,
@@ -19,7 +22,7 @@ pub(super) struct Newcomers {
 }
 
 impl Newcomers {
-    /// A session of this full JID has become available.
+    /// A session of this full JID has become available, or has gone from here to another node.
     pub(super) fn add(&mut self, now: Mono, user: &str, resource: &str) {
         self.expire(now);
         let user = SmolStr::new(user);
@@ -37,7 +40,7 @@ impl Newcomers {
         self.users.contains_key(user)
     }
 
-    /// Forgets those who came long ago: whoever was there before them has been shown to them.
+    /// Forgets those of long ago: whoever was there before them has been shown to them.
     fn expire(&mut self, now: Mono) {
         while let Some((at, user)) = self.order.pop_front_if(|(at, _)| *at + NEWCOMER + NEWCOMER <= now) {
             if let Some(all) = self.users.get_mut(&user) {

@@ -1,6 +1,6 @@
 //! What comes from other nodes, for sessions of this one.
 
-use crate::base::{Mono, NodeId, UserId};
+use crate::base::{MsgId, NodeId, UserId};
 use crate::effect::{NodeMail, NodeTold, Outcome, Parcel, Promise, Refused, SettleTo};
 use crate::engine::Engine;
 use crate::engine::deliver::{Copies, Meta, hand_out, write_for_client};
@@ -34,10 +34,10 @@ impl Engine {
         if parcel.targets.is_empty() {
             return self.on_question(id, node, parcel, to);
         }
-        if settle.is_some() && self.is_held(id, node, parcel, settle) {
+        if parcel.id != MsgId(0) && self.is_held(id, node, parcel, settle) {
             return;
         }
-        self.take_parcel(id, parcel, settle);
+        self.take_late(id, *parcel, settle, false);
     }
 
     /// Messages wait while the spool is being read: what is in it is older.
@@ -53,8 +53,9 @@ impl Engine {
         if held.is_some_and(|held| held.len() >= limits.loading_stanzas_max as usize)
             || bytes + parcel.stanza.len() > limits.loading_bytes_max as usize
         {
+            // What nobody would send again is better out of order than lost.
             self.cx.answer(settle, Outcome::Refused(Refused::Overloaded));
-            return true;
+            return settle.is_some();
         }
         let mut mail = NodeMail::default();
         mail.put(&NodeTold::Parcel { node, parcel: *parcel });
@@ -69,7 +70,9 @@ impl Engine {
             let Some(Held { settle, mail, since }) = afar.held.pop_front_if(|_| !behind) else { break };
             for told in mail.iter() {
                 if let NodeTold::Parcel { parcel, .. } = told {
-                    self.take_late(id, parcel, settle, since);
+                    let after = self.users.get_mut(id).map(|user| user.limits(&self.cx.settings).spool_after);
+                    let late = after.is_some_and(|after| since + after <= self.cx.now.mono);
+                    self.take_late(id, parcel, settle, late);
                 }
             }
         }
@@ -78,14 +81,17 @@ impl Engine {
         }
     }
 
-    /// A message that has waited. Its sender's node may have stored it meanwhile, and another node may have read that row to a
-    /// client.
-    fn take_late(&mut self, id: UserId, parcel: Parcel<'_>, settle: Option<SettleTo>, since: Mono) {
+    /// A parcel that has waited, if it is `late`: its sender's node may have stored the message meanwhile, and another node may have read
+    /// that row to a client. Or it was read here, to a session that ended without acknowledging it, while the parcel was on its way.
+    fn take_late(&mut self, id: UserId, parcel: Parcel<'_>, settle: Option<SettleTo>, late: bool) {
         let Some(user) = self.users.get_mut(id) else { return self.cx.answer(settle, Outcome::Moved) };
-        let late = since + user.limits(&self.cx.settings).spool_after <= self.cx.now.mono;
+        let tried = self.cluster.as_deref_mut().filter(|_| parcel.id != MsgId(0)).is_some_and(|cluster| {
+            cluster.tried.expire(self.cx.now.mono);
+            cluster.tried.contains(parcel.id)
+        });
         let ns = StreamNs::client();
         if !parcel.delayed
-            && late
+            && (late || tried)
             && let Ok(view) = scan(parcel.stanza.as_bytes(), &ns, &ScanLimits::OWN)
             && let Some(Ok(kind)) = Kind::read(view.name(), view.type_().as_deref())
         {
@@ -113,7 +119,7 @@ impl Engine {
         let Some(user) = self.users.get_mut(id) else { return self.cx.answer(settle, Outcome::Moved) };
         let message = parcel.stanza.starts_with("<message");
         self.cx.counts.parcels_received += 1;
-        if settle.is_some() && message {
+        if message && parcel.id != MsgId(0) {
             if user.gone.contains(parcel.id) {
                 // It came before, and a client has it.
                 return self.cx.answer(settle, Outcome::Settled);
@@ -121,7 +127,8 @@ impl Engine {
             if let Some((_, flight)) = user.flights.find(parcel.id) {
                 // It is on its way to a client already: its ack is good for both. One that waited before does no more. If that
                 // has it from the spool, or from a client here, it may be another than the one that is meant, and slow.
-                if matches!(flight.settle, Some(SettleTo::Client { .. }))
+                if settle.is_none()
+                    || matches!(flight.settle, Some(SettleTo::Client { .. }))
                     || flight.spool == SpoolState::Written
                 {
                     return self.cx.answer(settle, Outcome::Moved);

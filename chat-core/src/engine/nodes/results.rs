@@ -57,7 +57,7 @@ impl Engine {
 
     /// A message may be about to be written to clients here that acknowledge nothing: then what becomes of it is decided by what
     /// becomes of that. Says whether it is so.
-    fn entrust(&mut self, id: UserId, msg: MsgId, settle: Option<SettleTo>) -> bool {
+    pub(in crate::engine) fn entrust(&mut self, id: UserId, msg: MsgId, settle: Option<SettleTo>) -> bool {
         let Some(user) = self.users.get_mut(id) else { return false };
         let due = self.cx.now.mono + user.limits(&self.cx.settings).spool_after;
         let mut entrusted = false;

@@ -23,13 +23,17 @@ impl Turn {
     pub(in crate::engine) const FIRST: Turn = Turn { order: 0, attempt: 1 };
 }
 
-/// Whether it says that something went wrong: its recipient knows that before it is told that what it sent is settled, so this
-/// waits for nobody.
-fn tells_of_a_failure(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Message(MessageType::Error) | Kind::Iq(IqType::Error) | Kind::Presence(PresenceType::Error)
-    )
+/// Whether it waits for nobody. What says that something went wrong is to be there before what it is about counts as settled.
+/// Presence also goes other ways, on which nobody waits: a word that waited would be believed after a later one.
+fn goes_at_once(kind: Kind) -> bool {
+    match kind {
+        Kind::Message(MessageType::Error) | Kind::Iq(IqType::Error) => true,
+        Kind::Presence(kind) => matches!(
+            kind,
+            PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe | PresenceType::Error
+        ),
+        _ => false,
+    }
 }
 
 impl Engine {
@@ -44,7 +48,7 @@ impl Engine {
         let Some(user) = self.users.get_mut(id) else { return false };
         let Some(cluster) = self.cluster.as_deref_mut() else { return false };
         cluster.look(user);
-        if tells_of_a_failure(stanza.kind) {
+        if goes_at_once(stanza.kind) {
             return false;
         }
         #[cfg(feature = "sim")]

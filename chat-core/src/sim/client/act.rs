@@ -195,7 +195,11 @@ impl Client {
         let query = hands.ledger.ask(self.number, self.session, hands.now, true);
         let to = match hands.rng.below(4) {
             0 => String::new(),
-            1 => format!(" to='{}'", bare(hands.rng.below(hands.plan.users as u64) as usize)),
+            1 => {
+                let to = hands.rng.below(hands.plan.users as u64) as usize;
+                hands.ledger.queries[query].about = Some(to);
+                format!(" to='{}'", bare(to))
+            }
             _ => format!(" to='{}'", crate::sim::auth::DOMAIN),
         };
         let payload = match hands.rng.below(4) {
@@ -211,7 +215,7 @@ impl Client {
     /// Says that nobody looks at it, or that somebody does (XEP-0352).
     fn be_active(&mut self, hands: &mut Hands<'_>) {
         let what = if hands.rng.below(2) == 0 { "active" } else { "inactive" };
-        self.was_inactive |= what == "inactive";
+        self.inactive |= what == "inactive";
         self.out.extend_from_slice(format!("<{what} xmlns='urn:xmpp:csi:0'/>").as_bytes());
     }
 
@@ -231,7 +235,10 @@ impl Client {
         }
         let query = hands.ledger.ask(self.number, self.session, hands.now, true);
         let payload = match hands.rng.below(2) {
-            0 => format!("<block xmlns='urn:xmpp:blocking'><item jid='{}'/></block>", bare(to)),
+            0 => {
+                hands.ledger.shut.insert((self.plan.user, to));
+                format!("<block xmlns='urn:xmpp:blocking'><item jid='{}'/></block>", bare(to))
+            }
             _ => "<unblock xmlns='urn:xmpp:blocking'/>".to_owned(),
         };
         let text = format!("<iq type='set' id='q{query}'>{payload}</iq>");

@@ -8,7 +8,7 @@ mod act;
 mod login;
 mod receive;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::auth;
 use super::ledger::{Ledger, Tag};
@@ -108,10 +108,8 @@ pub(super) struct Client {
     again: Vec<(Tag, String)>,
     /// What it knows of others: their status by full JID.
     pub(super) view: BTreeMap<String, u32>,
-    /// It has been inactive (XEP-0352): of each other client it may have got the last presence only.
-    was_inactive: bool,
-    /// Those whose last presence was for it alone, and may stand for one for all that it did not get.
-    pub(super) vague: BTreeSet<String>,
+    /// It has said in this session that nobody looks at it (XEP-0352).
+    inactive: bool,
     /// What it told others.
     pub(super) status: Option<u32>,
     statuses: u32,
@@ -152,8 +150,7 @@ impl Client {
             managed: None,
             again: Vec::new(),
             view: BTreeMap::new(),
-            was_inactive: false,
-            vague: BTreeSet::new(),
+            inactive: false,
             status: None,
             statuses: 0,
             heard: Mono(0),
@@ -223,6 +220,7 @@ impl Client {
     /// The session is over. `h` says how much the server had, if it is known.
     fn end_session(&mut self, h: Option<u32>, hands: &mut Hands<'_>) {
         self.session += 1;
+        self.inactive = false;
         self.status = None;
         hands.ledger.drains.ended += u64::from(std::mem::take(&mut self.is_drained));
         self.view.clear();

@@ -107,14 +107,12 @@ impl Client {
         }
         let status = element.child("status", ns::CLIENT).and_then(|s| s.text().parse().ok());
         if status == Some(DIRECTED) {
-            // Said to this user alone, it says nothing of what others see.
-            if self.was_inactive {
-                self.vague.insert(from.to_owned());
+            // Said to this user alone, it says nothing of what others see. But who is inactive gets only the last presence of each,
+            // which may stand for another.
+            if self.inactive {
+                self.view.insert(from.to_owned(), DIRECTED);
             }
-            return;
-        }
-        self.vague.remove(from);
-        if type_.is_none() {
+        } else if type_.is_none() {
             self.view.insert(from.to_owned(), status.unwrap_or_default());
         } else if from == self.jid {
             // Who is unavailable is not told who comes and goes.

@@ -148,7 +148,8 @@ fn block_from_now_on(user: &mut User, after: Blocked, cx: &mut Cx) {
 }
 
 /// The record is what the store has, and another changed it. The clients here hear of all that is different; whoever may see
-/// the user from now on sees them, and who may no more sees them go, as it is for the clients of whoever made the change.
+/// the user from now on sees them, and who may no more sees them go, as it is for the clients of whoever made the change. Whom the
+/// user may see from now on is asked: a client here that came before did not know that.
 pub(super) fn become_stored(user: &mut User, roster: Roster, blocked: Blocked, cx: &mut Cx) {
     let (roster_before, blocked_before) = (user.roster.clone(), user.blocked.clone());
     let sees = |roster: &Roster, contact: &str| roster.subscription(contact).from();
@@ -161,6 +162,12 @@ pub(super) fn become_stored(user: &mut User, roster: Roster, blocked: Blocked, c
     }
     for contact in user.roster.subscribers().filter(|c| !sees(&roster_before, c)).filter_map(jid_of) {
         send_current(user, &contact, cx);
+    }
+    if user.is_available() {
+        let saw = |contact: &str| roster_before.subscription(contact).to();
+        for contact in user.roster.subscriptions().filter(|c| !saw(c)).filter_map(jid_of) {
+            post_own(user, PresenceType::Probe, &contact.to_bare(), cx);
+        }
     }
     push_differences(user, &roster_before, cx);
     push_blocked_differences(user, &blocked_before, cx);

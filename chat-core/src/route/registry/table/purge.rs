@@ -42,6 +42,18 @@ impl Table {
         self.nodes.iter().any(|s| matches!(s, Seat::Gone(_)))
     }
 
+    /// The resources of a user that nodes had available that are gone, and that no other has: those whose records are yet to be
+    /// removed.
+    pub fn gone<'a>(&'a self, user: &'a str) -> impl Iterator<Item = &'a str> {
+        let place = self.find(self.hash(user), user).into_iter();
+        let all = place.flat_map(move |p| Records::of(&self.users[p as usize], user));
+        let all = all.filter(|s| !is_seated(&self.nodes, s.node));
+        let available = |name: &str| self.get(user, name).is_some_and(|e| e.record.priority.is_some());
+        all.filter(|s| s.record.priority.is_some())
+            .map(|s| s.record.resource)
+            .filter(move |name| !available(name))
+    }
+
     fn purge_user(&mut self, place: usize, gone: &mut impl FnMut(&str, &str)) {
         let mut user = std::mem::take(&mut self.name);
         let piece = &self.users[place];
