@@ -123,6 +123,11 @@ pub struct LinkLimits {
     pub receipt_after: Span,
     /// Bytes received after which a receipt goes at once.
     pub receipt_bytes: usize,
+    /// How long frames that can wait do so for others to go with them: what became of envelopes. A frame that is sent alone takes as
+    /// much as a message; and it is nothing beside the time that clients give each other.
+    pub linger: Span,
+    /// Bytes to be sent with which they do not wait any more.
+    pub linger_bytes: usize,
     /// The wait after the first failure to connect; it doubles with each.
     pub dial_wait_min: Span,
     /// The longest wait. A healed network is used again within this and the time of a greeting.
@@ -149,6 +154,8 @@ impl Default for LinkLimits {
             missed_turn_min: Span::millis(500),
             receipt_after: Span::millis(50),
             receipt_bytes: 32 * 1024,
+            linger: Span::millis(5),
+            linger_bytes: 4 * 1024,
             dial_wait_min: Span::millis(100),
             dial_wait_max: Span::secs(3),
             stable_after: Span::secs(10),

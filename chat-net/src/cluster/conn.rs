@@ -1,6 +1,6 @@
 //! One TLS connection between nodes.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -34,6 +34,8 @@ pub(super) struct Conn {
     pub dialled: Option<(Peer, SocketAddr)>,
     /// The machine has more to send than there is room for.
     pub blocked: bool,
+    /// There may be more to read, although nobody will say so.
+    pub is_ready: bool,
     /// The socket was told that nothing follows.
     shut: bool,
 }
@@ -93,7 +95,15 @@ impl Conn {
         by: Instant,
     ) -> Result<Conn, rustls::Error> {
         let tls = Box::new(tls.connection(dialled.is_some())?);
-        Ok(Conn { socket, tls, stage: Stage::Securing(by), dialled, blocked: false, shut: false })
+        Ok(Conn {
+            socket,
+            tls,
+            stage: Stage::Securing(by),
+            dialled,
+            blocked: false,
+            is_ready: false,
+            shut: false,
+        })
     }
 
     /// What the machine has to know of the connection, once TLS stands.
@@ -113,35 +123,71 @@ impl Conn {
         scratch: &mut [u8],
         mut take: impl FnMut(&[u8]),
     ) -> io::Result<Progress> {
+        if matches!(self.stage, Stage::Securing(_)) {
+            return self.read_handshake(cx);
+        }
+        // What came with the end of the handshake.
+        if self.read_plain(&mut take)? {
+            return Ok(Progress::End);
+        }
         for _ in 0..READS_MAX {
-            if matches!(self.stage, Stage::Securing(_)) {
-                if !self.tls.is_handshaking() {
-                    return Ok(Progress::Secured);
+            let n = match self.socket.poll_read(cx, scratch) {
+                Poll::Pending => return Ok(Progress::Pending),
+                Poll::Ready(Ok(0)) => return Ok(Progress::End),
+                Poll::Ready(result) => result?,
+            };
+            let mut rest = &scratch[..n];
+            while !rest.is_empty() {
+                self.tls.read_tls(&mut rest)?;
+                self.process(cx)?;
+                if self.read_plain(&mut take)? {
+                    return Ok(Progress::End);
                 }
-            } else if self.read_plain(scratch, &mut take)? {
-                return Ok(Progress::End);
             }
-            match self.tls.read_tls(&mut Io(&mut self.socket, cx)) {
-                Ok(0) => return Ok(Progress::End),
-                Ok(_) => {}
-                Err(error) if is_block(&error) => return Ok(Progress::Pending),
-                Err(error) => return Err(error),
-            }
-            if let Err(error) = self.tls.process_new_packets() {
-                // The alert tells the other side, if there is room for it.
-                let _ = self.flush(cx);
-                return Err(io::Error::other(error));
+            if n < scratch.len() && !self.socket.more(cx) {
+                return Ok(Progress::Pending);
             }
         }
         Ok(Progress::More)
     }
 
+    /// Reads until TLS stands.
+    fn read_handshake(&mut self, cx: &mut Context<'_>) -> io::Result<Progress> {
+        for _ in 0..READS_MAX {
+            if !self.tls.is_handshaking() {
+                return Ok(Progress::Secured);
+            }
+            // The library takes no more than it needs.
+            match self.tls.read_tls(&mut Io(&mut self.socket, cx)) {
+                Ok(0) => return Ok(Progress::End),
+                Ok(_) => self.process(cx)?,
+                Err(error) if is_block(&error) => return Ok(Progress::Pending),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Progress::More)
+    }
+
+    fn process(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Err(error) = self.tls.process_new_packets() {
+            // The alert tells the other side, if there is room for it.
+            let _ = self.flush(cx);
+            return Err(io::Error::other(error));
+        }
+        Ok(())
+    }
+
     /// Whether the other side has said that nothing follows.
-    fn read_plain(&mut self, scratch: &mut [u8], take: &mut impl FnMut(&[u8])) -> io::Result<bool> {
+    fn read_plain(&mut self, take: &mut impl FnMut(&[u8])) -> io::Result<bool> {
+        let mut reader = self.tls.reader();
         loop {
-            match self.tls.reader().read(scratch) {
-                Ok(0) => return Ok(true),
-                Ok(n) => take(&scratch[..n]),
+            match reader.fill_buf() {
+                Ok([]) => return Ok(true),
+                Ok(bytes) => {
+                    let n = bytes.len();
+                    take(bytes);
+                    reader.consume(n);
+                }
                 Err(error) if is_block(&error) => return Ok(false),
                 Err(error) => return Err(error),
             }

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use chat_core::base::{Mono, Now};
+use chat_core::base::{Key, Mono, Now};
 use chat_core::cluster::discovery::Peer;
 use chat_core::cluster::link::{LinkConn, LinksInput};
 
 use super::LinkTls;
 use super::conn::{Conn, Progress, Stage};
-use crate::net::{Acceptor, Clock, Connecting, Incoming, Runtime, Sleep, Socket, connect};
+use crate::net::{Acceptor, Clock, Connecting, Incoming, Reactor, Runtime, Sleep, Socket, connect};
 
 /// How long a TCP connection may take, and then TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,8 +24,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Connections of others whose TLS does not stand yet; beyond it new ones are closed.
 const SECURING_MAX: usize = 64;
-/// Bytes of plaintext that are looked at at a time.
+/// Bytes that are read at a time: four records of TLS.
 const SCRATCH_BYTES: usize = 64 * 1024;
+/// Turns without a look at the sockets, after which these have theirs.
+const TURNS_PER_POLL: usize = 4;
+/// The key of what is no connection: listeners.
+const LISTENER: Key = Key::from_u64(0);
 
 /// What a machine wants of the driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,8 +71,9 @@ pub trait LinkMachine: Send + 'static {
     /// Handles what others in this process have for the machine, and registers to be woken when there is more. `Ready`:
     /// the end; the machine is not asked any more.
     fn poll_inbox(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<LinkEnd>;
-    /// The turn is over. Whether nothing is left to do until something wakes; else there is another turn at once.
-    fn rest(&mut self, cx: &mut Context<'_>) -> bool;
+    /// The turn is over, which was that of a guest ([`LinkDriver::turn_as_guest`]) or not. Whether nothing is left to do until
+    /// something wakes; else there is another turn at once. It does not rest if it has ended.
+    fn rest(&mut self, now: Now, is_guest: bool, cx: &mut Context<'_>) -> bool;
 }
 
 /// Listens, dials, reads and writes for a [`LinkMachine`], until that has enough. To be spawned; it uses the sockets of the
@@ -81,19 +86,54 @@ pub struct LinkDriver {
     /// Made at the first turn.
     acceptor: Option<Acceptor>,
     sleep: Option<Sleep>,
+    /// Known since its first turn, as is where its sockets and its deadline belong.
+    runtime: Option<Runtime>,
+    reactor: Option<Reactor>,
+    /// What is ready, if somebody tells: then nothing else is looked at.
+    ready: Option<Ready>,
     accepted: Arc<Mutex<Vec<TcpStream>>>,
     dials: Vec<Dial>,
     conns: BTreeMap<LinkConn, Conn>,
     /// Kept for its memory.
     ids: Vec<LinkConn>,
+    /// Counts connections, and dials.
     next: u64,
     scratch: Vec<u8>,
+    /// When its last turn began.
+    now: Now,
     /// The machine has had enough.
     is_ending: bool,
 }
 
+/// What is ready, told by the thread that waits for the sockets.
+#[derive(Clone, Default)]
+pub(super) struct Ready(Arc<Mutex<Vec<Key>>>);
+
+impl Ready {
+    /// These are.
+    pub(super) fn tell(&self, keys: &[Key]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(keys);
+    }
+
+    fn take(&self) -> Vec<Key> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What comes after some turns.
+enum Next {
+    /// There is nothing to do before something wakes.
+    Wait,
+    /// There is more to do.
+    Again,
+    /// The machine has ended.
+    End(LinkEnd),
+}
+
 /// A TCP connection that is being made.
 struct Dial {
+    /// Of the connection that comes of it.
+    id: LinkConn,
     peer: Peer,
     address: SocketAddr,
     by: Instant,
@@ -117,15 +157,16 @@ impl LinkDriver {
     /// A driver for this machine, on these listeners ([`bind`](crate::net::bind)).
     #[must_use]
     pub fn new(machine: Box<dyn LinkMachine>, tls: LinkTls, listeners: Vec<TcpListener>) -> LinkDriver {
-        LinkDriver::with_clock(machine, tls, listeners, Clock::new())
+        LinkDriver::with(machine, tls, listeners, Clock::new(), None)
     }
 
-    /// For a machine that began on this clock.
-    pub(super) fn with_clock(
+    /// For a machine that began on this clock. If it is told what is `ready`, it looks at nothing else.
+    pub(super) fn with(
         machine: Box<dyn LinkMachine>,
         tls: LinkTls,
         listeners: Vec<TcpListener>,
         clock: Clock,
+        ready: Option<Ready>,
     ) -> LinkDriver {
         LinkDriver {
             machine,
@@ -134,12 +175,16 @@ impl LinkDriver {
             listeners,
             acceptor: None,
             sleep: None,
+            runtime: None,
+            reactor: None,
+            ready,
             accepted: Arc::default(),
             dials: Vec::new(),
             conns: BTreeMap::new(),
             ids: Vec::new(),
             next: 0,
             scratch: vec![0; SCRATCH_BYTES],
+            now: clock.now(),
             is_ending: false,
         }
     }
@@ -150,6 +195,8 @@ impl LinkDriver {
         let troubled = Arc::new(AtomicBool::new(false));
         self.acceptor = Some(Acceptor::new(listeners, gate, runtime, self.clock, troubled));
         self.sleep = Some(Sleep::new(runtime, self.clock));
+        self.runtime = Some(runtime);
+        self.reactor = Some(runtime.reactor());
     }
 
     /// New connections of others.
@@ -164,20 +211,18 @@ impl LinkDriver {
                 tracing::debug!("too many connections to the cluster's port that say nothing");
                 continue;
             }
-            match Socket::alone(stream, runtime) {
-                Ok(socket) => self.add(socket, None),
+            self.next += 1;
+            match Socket::attach_as(Key::from_u64(self.next), stream, runtime) {
+                Ok(socket) => self.add(LinkConn(self.next), socket, None),
                 Err(error) => tracing::warn!(%error, "the reactor refuses a connection between nodes"),
             }
         }
     }
 
-    fn add(&mut self, socket: Socket, dialled: Option<(Peer, SocketAddr)>) {
+    fn add(&mut self, id: LinkConn, socket: Socket, dialled: Option<(Peer, SocketAddr)>) {
         let by = Instant::now() + CONNECT_TIMEOUT;
         match Conn::new(socket, &self.tls, dialled.clone(), by) {
-            Ok(conn) => {
-                self.next += 1;
-                self.conns.insert(LinkConn(self.next), conn);
-            }
+            Ok(conn) => drop(self.conns.insert(id, conn)),
             Err(error) => {
                 tracing::error!(%error, "TLS between nodes cannot be set up");
                 self.dial_failed(dialled);
@@ -187,7 +232,7 @@ impl LinkDriver {
 
     fn dial_failed(&mut self, dialled: Option<(Peer, SocketAddr)>) {
         if let Some((peer, _)) = dialled {
-            self.machine.handle(self.clock.now(), LinksInput::DialFailed(peer));
+            self.machine.handle(self.now, LinksInput::DialFailed(peer));
         }
     }
 
@@ -204,9 +249,9 @@ impl LinkDriver {
                     continue;
                 }
             };
-            let Dial { peer, address, .. } = self.dials.swap_remove(i);
+            let Dial { id, peer, address, .. } = self.dials.swap_remove(i);
             match result {
-                Ok(socket) => self.add(socket, Some((peer, address))),
+                Ok(socket) => self.add(id, socket, Some((peer, address))),
                 Err(error) => {
                     tracing::debug!(?peer, %address, %error, "a node cannot be reached");
                     self.dial_failed(Some((peer, address)));
@@ -218,7 +263,12 @@ impl LinkDriver {
     /// One turn of a connection. Whether there may be more to read.
     fn turn(&mut self, id: LinkConn, cx: &mut Context<'_>) -> bool {
         match self.try_turn(id, cx) {
-            Ok(more) => more,
+            Ok(more) => {
+                if let Some(conn) = self.conns.get_mut(&id) {
+                    conn.is_ready = more;
+                }
+                more
+            }
             Err(error) => {
                 self.lose(id, &error);
                 false
@@ -235,7 +285,7 @@ impl LinkDriver {
                 }
                 return Ok(false);
             }
-            let (machine, now) = (&mut self.machine, self.clock.now());
+            let (machine, now) = (&mut self.machine, self.now);
             let take = |bytes: &[u8]| machine.handle(now, LinksInput::Received { conn: id, bytes });
             let progress = conn.read(cx, &mut self.scratch, take)?;
             let flushed = conn.flush(cx)?;
@@ -266,7 +316,7 @@ impl LinkDriver {
             Some((peer, address)) => LinksInput::Dialled { conn: id, peer, address, channel },
             None => LinksInput::Accepted { conn: id, channel },
         };
-        self.machine.handle(self.clock.now(), input);
+        self.machine.handle(self.now, input);
         Ok(())
     }
 
@@ -284,7 +334,7 @@ impl LinkDriver {
             }
             let slices = out.map(IoSlice::new);
             let taken = conn.write(&slices[..n])?;
-            self.machine.sent(self.clock.now(), id, taken);
+            self.machine.sent(self.now, id, taken);
             if !conn.flush(cx)? {
                 conn.blocked = true;
                 return Ok(());
@@ -296,7 +346,7 @@ impl LinkDriver {
         let Some(conn) = self.conns.remove(&id) else { return };
         match conn.stage {
             Stage::Closing(_) => {}
-            Stage::Open => self.machine.handle(self.clock.now(), LinksInput::Closed(id)),
+            Stage::Open => self.machine.handle(self.now, LinksInput::Closed(id)),
             Stage::Securing(_) => {
                 let dialled = conn.dialled.as_ref().map(|(_, address)| *address);
                 tracing::info!(?dialled, %error, "a connection between nodes did not get through TLS");
@@ -309,12 +359,14 @@ impl LinkDriver {
     fn obey(&mut self, runtime: Runtime, cx: &mut Context<'_>) -> bool {
         let mut is_new = false;
         loop {
-            while let Some(request) = self.machine.poll_request(self.clock.now()) {
+            while let Some(request) = self.machine.poll_request(self.now) {
                 is_new = true;
                 match request {
                     LinkRequest::Dial { peer, address } => {
                         let by = Instant::now() + CONNECT_TIMEOUT;
-                        self.dials.push(Dial { peer, address, by, connecting: connect(address, runtime) });
+                        self.next += 1;
+                        let connecting = connect(Key::from_u64(self.next), address, runtime);
+                        self.dials.push(Dial { id: LinkConn(self.next), peer, address, by, connecting });
                     }
                     LinkRequest::Close(id) => {
                         if let Some(conn) = self.conns.get_mut(&id) {
@@ -331,20 +383,67 @@ impl LinkDriver {
         }
     }
 
-    /// Listens to what others in this process want, until the machine has ended. Whether this is when, and how.
-    fn ends(&mut self, cx: &mut Context<'_>) -> Option<LinkEnd> {
-        if self.is_ending {
-            return None;
+    /// Looks at the sockets that are ready, and at all that is not settled yet. Whether there may be more to read.
+    fn look(&mut self, runtime: Runtime, cx: &mut Context<'_>) -> bool {
+        let keys = self.ready.as_ref().map(Ready::take);
+        let is_ready = |key: Key| keys.as_ref().is_none_or(|keys| keys.contains(&key));
+        if is_ready(LISTENER) || self.acceptor.as_ref().is_some_and(Acceptor::is_impatient) {
+            self.accept(runtime, cx);
         }
-        match self.machine.poll_inbox(self.clock.now(), cx) {
-            Poll::Ready(end) => {
-                if end == LinkEnd::Orderly {
-                    self.end();
-                }
-                Some(end)
+        self.poll_dials(cx);
+        let mut ids = std::mem::take(&mut self.ids);
+        let wants = |(id, conn): &(&LinkConn, &Conn)| {
+            conn.is_ready || !matches!(conn.stage, Stage::Open) || is_ready(Key::from_u64(id.0))
+        };
+        ids.extend(self.conns.iter().filter(wants).map(|(id, _)| *id));
+        let mut more = false;
+        for id in ids.drain(..) {
+            more |= self.turn(id, cx);
+        }
+        self.ids = ids;
+        more
+    }
+
+    /// Some turns without a look at the sockets: what others in this process want, what is due, what is to be sent.
+    fn carry_on(&mut self, runtime: Runtime, is_guest: bool, cx: &mut Context<'_>) -> Next {
+        for _ in 0..TURNS_PER_POLL {
+            if let Poll::Ready(end) = self.machine.poll_inbox(self.now, cx) {
+                return Next::End(end);
             }
-            Poll::Pending => None,
+            if self.machine.poll_timeout().is_some_and(|at| self.now.mono >= at) {
+                self.machine.handle(self.now, LinksInput::Timer);
+            }
+            // New dials and new connections are to be polled once before anything is waited for.
+            let is_new = self.obey(runtime, cx);
+            let deadline = self.next_deadline();
+            let sleep = self.sleep.as_mut().expect("it was made at the first turn");
+            let due = deadline.is_some_and(|at| sleep.poll_until(at, self.now.mono, cx));
+            if is_new || due {
+                return Next::Again;
+            }
+            if self.machine.rest(self.now, is_guest, cx) {
+                return Next::Wait;
+            }
         }
+        Next::Again
+    }
+
+    /// A turn by whoever has put something into the machine's inbox, and whose own turn began at `now`: no socket is read. Returns
+    /// whether all is done; else its own future is to be woken.
+    pub(super) fn turn_as_guest(&mut self, now: Now, cx: &mut Context<'_>) -> bool {
+        let (Some(reactor), Some(runtime)) = (self.reactor.clone(), self.runtime) else { return false };
+        if self.is_ending {
+            return false;
+        }
+        let _inside = reactor.enter();
+        self.begin(now);
+        matches!(self.carry_on(runtime, true, cx), Next::Wait)
+    }
+
+    /// A turn begins.
+    fn begin(&mut self, now: Now) {
+        // A guest's turn may have begun before the last one here.
+        self.now = Now { mono: now.mono.max(self.now.mono), ..now };
     }
 
     /// Nothing new begins, and what is there is closed.
@@ -366,7 +465,7 @@ impl LinkDriver {
         if self.conns.is_empty() {
             return Poll::Ready(());
         }
-        let (deadline, now) = (self.next_deadline(), self.clock.now().mono);
+        let (deadline, now) = (self.next_deadline(), self.now.mono);
         let sleep = self.sleep.as_mut().expect("it was made at the first turn");
         if deadline.is_some_and(|at| sleep.poll_until(at, now, cx)) {
             cx.waker().wake_by_ref();
@@ -390,43 +489,25 @@ impl Future for LinkDriver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let Some(runtime) = Runtime::current() else {
+        let Some(runtime) = this.runtime.or_else(Runtime::current) else {
             tracing::error!("the links of the cluster run on no runtime that has sockets");
             return Poll::Ready(());
         };
-        if this.acceptor.is_none() {
+        if this.acceptor.is_none() && !this.is_ending {
             this.start(runtime);
         }
-        if this.ends(cx) == Some(LinkEnd::AtOnce) {
-            return Poll::Ready(());
-        }
+        this.begin(this.clock.now());
         if this.is_ending {
             return this.finish(cx);
         }
-        this.accept(runtime, cx);
-        this.poll_dials(cx);
-        let mut more = false;
-        let mut ids = std::mem::take(&mut this.ids);
-        ids.extend(this.conns.keys());
-        for id in ids.drain(..) {
-            more |= this.turn(id, cx);
+        let more = this.look(runtime, cx);
+        let next = this.carry_on(runtime, false, cx);
+        match next {
+            Next::End(LinkEnd::AtOnce) => return Poll::Ready(()),
+            Next::End(LinkEnd::Orderly) => this.end(),
+            Next::Again | Next::Wait => {}
         }
-        this.ids = ids;
-        let now = this.clock.now();
-        if this.machine.poll_timeout().is_some_and(|at| now.mono >= at) {
-            this.machine.handle(now, LinksInput::Timer);
-        }
-        // New dials and new connections are to be polled once before anything is waited for.
-        let is_new = this.obey(runtime, cx);
-        let (deadline, now) = (this.next_deadline(), this.clock.now().mono);
-        let sleep = this.sleep.as_mut().expect("it was made at the first turn");
-        let due = deadline.is_some_and(|at| sleep.poll_until(at, now, cx));
-        // What was handled may have been the end of the machine, and nobody wakes for that.
-        let ends = this.ends(cx);
-        if ends == Some(LinkEnd::AtOnce) {
-            return Poll::Ready(());
-        }
-        if more || is_new || due || ends.is_some() || !this.machine.rest(cx) {
+        if more || !matches!(next, Next::Wait) {
             runtime.yield_now(cx);
         }
         Poll::Pending

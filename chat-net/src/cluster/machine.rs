@@ -53,8 +53,17 @@ impl Workers {
         empty
     }
 
-    fn wake(&mut self) {
-        self.asleep.drain(..).for_each(|(_, sleeper)| sleeper.wake());
+    /// Wakes those that have mail, or gives them their turn right here.
+    fn wake(&mut self, now: Now, is_guest: bool) {
+        for (w, sleeper) in self.asleep.drain(..) {
+            if is_guest {
+                // Who was given a turn gives none: that might have no end.
+                sleeper.wake();
+            } else if let Some(cluster) = self.shared.seats[w].turn_for(now, sleeper) {
+                // That would be this thread, which is awake.
+                cluster.wake();
+            }
+        }
     }
 }
 
@@ -229,9 +238,9 @@ impl LinkMachine for Machine {
         }
     }
 
-    fn rest(&mut self, cx: &mut Context<'_>) -> bool {
-        self.workers.wake();
-        !self.stirred && self.workers.post.sleep(cx.waker())
+    fn rest(&mut self, now: Now, is_guest: bool, cx: &mut Context<'_>) -> bool {
+        self.workers.wake(now, is_guest);
+        !self.stirred && self.end.is_none() && self.workers.post.sleep(cx.waker())
     }
 }
 

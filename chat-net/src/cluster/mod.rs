@@ -19,6 +19,7 @@ mod driver;
 mod machine;
 mod node;
 mod resolve;
+mod seat;
 mod tls;
 
 pub use driver::{LinkDriver, LinkEnd, LinkMachine, LinkRequest};

@@ -17,9 +17,11 @@ use chat_core::cluster::roles::Wish;
 use chat_core::cluster::wire::Role;
 use chat_core::cluster::{Identity, NodeName};
 
+use super::driver::Ready;
 use super::machine::Machine;
+use super::seat::Seated;
 use super::{LinkDriver, LinkTls, Resolved, Resolver};
-use crate::net::{Clock, Runtime, block_on};
+use crate::net::{Runtime, block_on};
 use crate::worker;
 
 /// How a node's part in the cluster ended.
@@ -250,16 +252,21 @@ impl Cluster {
         if let (0, Some(first)) = (self.settings.port, addresses.first()) {
             self.settings.port = first.port();
         }
-        let clock = Clock::new();
+        // Who gives another a turn reads the clock for both.
+        let clock = workers.clock;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let engines = Arc::new(workers.settings.clone());
         let member = Member::new(clock.now(), self.settings, engines, Rng::from_seed(seed));
         let orders = Arc::new(Orders::new(member.roles().role()));
         let resolver = self.resolver.unwrap_or_else(Resolver::built_in);
-        let machine = Machine::new(member, resolver, orders.clone(), workers, post, Box::new(on_end));
-        let driver = LinkDriver::with_clock(Box::new(machine), self.tls, self.listeners, clock);
-        let thread = runtime.run_on_thread("chat-cluster".into(), driver, |_| {})?;
+        let machine = Machine::new(member, resolver, orders.clone(), workers, post.clone(), Box::new(on_end));
+        // Sockets of runtimes wake, and tell nothing.
+        let ready = Ready::default();
+        let told = (runtime == Runtime::Threads).then(|| ready.clone());
+        let driver = LinkDriver::with(Box::new(machine), self.tls, self.listeners, clock, told);
+        let seated = Seated::new(driver, &post);
+        let thread = runtime.run_on_thread("chat-cluster".into(), seated, move |keys| ready.tell(keys))?;
         Ok((ClusterHandle { orders, addresses: addresses.into() }, thread))
     }
 }

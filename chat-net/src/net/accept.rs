@@ -38,6 +38,8 @@ pub(crate) struct Acceptor {
     pause: Sleep,
     clock: Clock,
     paused_until: Option<Mono>,
+    /// The last time it stopped before all were accepted.
+    has_more: bool,
     /// Tells of trouble in accepting, for the health check and the tests.
     troubled: Arc<AtomicBool>,
 }
@@ -69,8 +71,15 @@ impl Acceptor {
             pause: Sleep::new(runtime, clock),
             clock,
             paused_until: None,
+            has_more: true,
             troubled,
         }
+    }
+
+    /// Whether it wants to be polled although no listener is ready.
+    #[cfg(feature = "rustls")]
+    pub(crate) fn is_impatient(&self) -> bool {
+        self.has_more || self.paused_until.is_some()
     }
 
     /// Takes what waits, in batches. Returns whether more may wait.
@@ -128,7 +137,8 @@ impl Future for Acceptor {
                 }
                 this.paused_until = None;
             }
-            if this.accept(cx) {
+            this.has_more = this.accept(cx);
+            if this.has_more {
                 this.runtime.yield_now(cx);
                 return Poll::Pending;
             }

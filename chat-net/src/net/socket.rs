@@ -56,14 +56,14 @@ impl Socket {
         }
     }
 
-    /// The same for a socket whose future looks at all that it has whenever it is polled, and asks for no key.
+    /// The same with a key for it ([`Socket::watch`]).
     ///
     /// # Errors
     /// The reactor refuses it.
     #[cfg(feature = "rustls")]
-    pub(crate) fn alone(stream: TcpStream, runtime: Runtime) -> io::Result<Socket> {
+    pub(crate) fn attach_as(key: Key, stream: TcpStream, runtime: Runtime) -> io::Result<Socket> {
         let socket = Socket::attach(Detached::Tcp(stream), runtime)?;
-        socket.watch(Key::from_u64(0))?;
+        socket.watch(key)?;
         Ok(socket)
     }
 

@@ -40,7 +40,9 @@ impl Worker {
                 let empty = match &self.shared.post {
                     Some(post) => {
                         self.fed_congested |= post.mail_bytes() > CONGESTED_BYTES;
-                        post.mail(mail)
+                        let (empty, sleeper) = post.mail(mail);
+                        self.cluster_sleeps = self.cluster_sleeps.take().or(sleeper);
+                        empty
                     }
                     None => Some(mail),
                 };

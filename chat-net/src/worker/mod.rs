@@ -40,7 +40,7 @@ use congestion::Congestion;
 use conn::{Conn, Phase};
 pub(crate) use inbox::{Inbox, Letter};
 #[cfg_attr(not(feature = "rustls"), allow(unused_imports))]
-pub(crate) use post::{Note, Post};
+pub(crate) use post::{Note, Post, Reader};
 pub(crate) use seat::{Seat, Seated};
 pub(crate) use secure::Tls;
 use shared::WorkerEnd;
@@ -97,6 +97,8 @@ pub(crate) struct Worker {
     fed_congested: bool,
     /// Workers that sleep although mail of this turn waits for them.
     asleep: Vec<(WorkerId, Waker)>,
+    /// The thread of the cluster sleeps although mail of this turn waits for it.
+    cluster_sleeps: Option<Waker>,
     /// Connections whose peers are gone.
     ended: Vec<Key>,
     /// Connections that a PROXY header is due on, by deadline.
@@ -150,6 +152,7 @@ impl Worker {
             held: Vec::new(),
             fed_congested: false,
             asleep: Vec::new(),
+            cluster_sleeps: None,
             ended: Vec::new(),
             headers: VecDeque::new(),
             closing: VecDeque::new(),
@@ -175,7 +178,11 @@ impl Worker {
             let next = self.guarded_turn(now, cx);
             self.shared.counters[usize::from(self.id.0)].turns.fetch_add(1, Ordering::Relaxed);
             while let Some((worker, sleeper)) = self.asleep.pop() {
-                self.shared.seats[usize::from(worker.0)].turn_for(now, sleeper);
+                let cluster = self.shared.seats[usize::from(worker.0)].turn_for(now, sleeper);
+                self.cluster_sleeps = self.cluster_sleeps.take().or(cluster);
+            }
+            if let (Some(sleeper), Some(post)) = (self.cluster_sleeps.take(), &self.shared.post) {
+                post.give_turn(now, sleeper);
             }
             match next {
                 Next::Wait if self.inbox.sleep(cx.waker()) => return Next::Wait,
@@ -194,7 +201,7 @@ impl Worker {
         let reactor = self.reactor.clone();
         let _inside = reactor.as_ref().map(Reactor::enter);
         let next = self.guarded_turn(now, cx);
-        // Who gives a turn does not give one within it: that might have no end.
+        // Who gives a turn does not give one within it: that might have no end. The cluster's is the giver's to give.
         self.asleep.drain(..).for_each(|(_, sleeper)| sleeper.wake());
         self.shared.counters[usize::from(self.id.0)].guest_turns.fetch_add(1, Ordering::Relaxed);
         matches!(next, Next::Wait) && self.inbox.sleep(cx.waker())

@@ -2,14 +2,23 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
-use chat_core::base::WorkerId;
+use chat_core::base::{Now, WorkerId};
 use chat_core::effect::NodeMail;
 
 /// Batches that were read and are kept to be filled again.
 const EMPTY_MAX: usize = 64;
+/// Bytes of mail up to which sending it costs less than waking the thread.
+const LIGHT_BYTES: usize = 16 * 1024;
+
+/// Who reads the post.
+#[cfg_attr(not(feature = "rustls"), allow(dead_code))]
+pub(crate) trait Reader: Send + Sync {
+    /// Gives it the turn that `sleeper`, its own future, was to be woken for, `now` being when the giver's began; or wakes that.
+    fn turn_for(&self, now: Now, sleeper: Waker);
+}
 
 /// What a worker has for the cluster.
 #[derive(Debug)]
@@ -24,11 +33,13 @@ pub(crate) enum Note {
     Gone,
 }
 
-/// The inbox of the cluster's thread. Whoever puts something in wakes the thread, once while it sleeps; all that is in it is
-/// taken at once, in the order of each worker.
-#[derive(Debug, Default)]
+/// The inbox of the cluster's thread. Whoever puts something in wakes the thread, once while it sleeps, or gives it its turn; all
+/// that is in it is taken at once, in the order of each worker.
+#[derive(Default)]
 pub(crate) struct Post {
     state: Mutex<State>,
+    /// None before it is there.
+    reader: OnceLock<Arc<dyn Reader>>,
     /// Bytes of the mail that has not been handled.
     mail_bytes: AtomicUsize,
 }
@@ -48,21 +59,33 @@ impl Post {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts news in. Returns an empty batch for the next.
-    pub(super) fn mail(&self, mut mail: NodeMail) -> Option<NodeMail> {
+    /// Puts news in. Returns an empty batch for the next. Whoever gets a sleeper from this must wake it, or give it its turn
+    /// ([`Post::give_turn`]).
+    pub(super) fn mail(&self, mut mail: NodeMail) -> (Option<NodeMail>, Option<Waker>) {
         let bytes = mail.weight();
         let mut state = self.state();
         if state.is_closed {
             // Nobody is there any more to whom it could matter.
             mail.clear();
-            return Some(mail);
+            return (Some(mail), None);
         }
         self.mail_bytes.fetch_add(bytes, Ordering::Relaxed);
         state.notes.push_back(Note::Mail { mail, bytes });
-        let (empty, sleeper) = (state.empty.pop(), state.sleeper.take());
-        drop(state);
-        sleeper.into_iter().for_each(Waker::wake);
-        empty
+        (state.empty.pop(), state.sleeper.take())
+    }
+
+    /// Gives the thread its turn right here, if that costs less than to wake it. `now`: when the giver's began.
+    pub(super) fn give_turn(&self, now: Now, sleeper: Waker) {
+        match self.reader.get().filter(|_| self.is_light()) {
+            Some(reader) => reader.turn_for(now, sleeper),
+            None => sleeper.wake(),
+        }
+    }
+
+    /// Whether nothing but a little mail waits.
+    fn is_light(&self) -> bool {
+        let is_mail = |note: &Note| matches!(note, Note::Mail { .. });
+        self.mail_bytes() <= LIGHT_BYTES && self.state().notes.iter().all(is_mail)
     }
 
     /// Puts anything else in.
@@ -85,6 +108,11 @@ impl Post {
 /// The side of the cluster's thread.
 #[cfg_attr(not(feature = "rustls"), allow(dead_code))]
 impl Post {
+    /// Who reads it from now on.
+    pub(crate) fn read_by(&self, reader: Arc<dyn Reader>) {
+        let _ = self.reader.set(reader);
+    }
+
     /// Takes all that is there; `notes` is empty before.
     pub(crate) fn take(&self, notes: &mut VecDeque<Note>) {
         std::mem::swap(notes, &mut self.state().notes);
@@ -126,7 +154,7 @@ impl Post {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chat_core::base::NodeId;
+    use chat_core::base::{Mono, NodeId, Utc};
     use chat_core::effect::NodeTold;
     use std::sync::Arc;
     use std::sync::atomic::AtomicU32;
@@ -152,7 +180,9 @@ mod tests {
         let (post, count) = (Post::default(), Arc::<Count>::default());
         let (waker, mut notes) = (Waker::from(count.clone()), VecDeque::new());
         assert!(post.sleep(&waker));
-        assert!(post.mail(mail()).is_none());
+        let (empty, sleeper) = post.mail(mail());
+        assert!(empty.is_none());
+        post.give_turn(Now { mono: Mono(0), utc: Utc(0) }, sleeper.expect("it slept"));
         post.put(Note::Anew { worker: WorkerId(0), run: 1 });
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
         assert!(!post.sleep(&waker), "there is something");
@@ -163,9 +193,10 @@ mod tests {
         mail.clear();
         post.read(mail, bytes);
         assert_eq!(post.mail_bytes(), 0);
-        assert!(post.mail(self::mail()).is_some_and(|empty| empty.is_empty()));
+        let (empty, sleeper) = post.mail(self::mail());
+        assert!(empty.is_some_and(|empty| empty.is_empty()) && sleeper.is_none());
         post.close();
-        assert!(post.mail(self::mail()).is_some_and(|empty| empty.is_empty()));
+        assert!(post.mail(self::mail()).0.is_some_and(|empty| empty.is_empty()));
         assert_eq!(post.mail_bytes(), 0, "nobody waits for a thread that is gone");
     }
 }

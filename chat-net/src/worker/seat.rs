@@ -1,5 +1,5 @@
 //! Whose turn it is: a worker is driven by the future that belongs to it, and, while that sleeps, by another worker that
-//! has a little mail for it.
+//! has a little mail for it. The same holds for the links to other nodes (`cluster/seat.rs`).
 //!
 //! Waking a thread costs ten times what delivering a message does. So a worker that has mail for one that sleeps looks
 //! first whether it can give that one its turn itself, right here; only if there is much to do, or if its own future is
@@ -16,18 +16,34 @@ use chat_core::base::{Now, WorkerId};
 
 use super::{Next, Shared, Worker};
 
-/// Where a worker sits.
-#[derive(Default)]
-pub(crate) struct Seat {
-    /// None before the worker has sat down and after it has ended.
-    worker: Mutex<Option<Worker>>,
-    /// The worker's own future found the seat locked: whoever holds it wakes that future afterwards.
+/// Where a worker sits, or whoever else has a future of its own and may be given its turn by others.
+pub(crate) struct Seat<T> {
+    /// None before it has sat down and after it has ended.
+    sitter: Mutex<Option<T>>,
+    /// Its own future found the seat locked: whoever holds it wakes that future afterwards.
     missed: AtomicBool,
 }
 
-impl Seat {
-    fn try_lock(&self) -> Option<MutexGuard<'_, Option<Worker>>> {
-        match self.worker.try_lock() {
+impl<T> Default for Seat<T> {
+    fn default() -> Seat<T> {
+        Seat { sitter: Mutex::new(None), missed: AtomicBool::new(false) }
+    }
+}
+
+impl<T> Seat<T> {
+    /// From now on it has its turns here.
+    pub(crate) fn sit(&self, sitter: T) {
+        *self.sitter.lock().unwrap_or_else(PoisonError::into_inner) = Some(sitter);
+    }
+
+    /// It has no more turns. Waits for the one it may have just now.
+    pub(crate) fn leave(&self) -> Option<T> {
+        self.sitter.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The seat, if nobody has the turn.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, Option<T>>> {
+        match self.sitter.try_lock() {
             Ok(guard) => Some(guard),
             // Panics of a turn are caught in it; one beside it leaves nothing half done.
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -35,8 +51,8 @@ impl Seat {
         }
     }
 
-    /// Locks, or makes sure that the worker's own future is woken when the seat is free.
-    fn lock_or_miss(&self) -> Option<MutexGuard<'_, Option<Worker>>> {
+    /// Locks, for its own future; or makes sure that this is woken when the seat is free.
+    pub(crate) fn lock_or_miss(&self) -> Option<MutexGuard<'_, Option<T>>> {
         self.try_lock().or_else(|| {
             self.missed.store(true, Ordering::SeqCst);
             // It may have become free before anybody could see that.
@@ -44,15 +60,35 @@ impl Seat {
         })
     }
 
-    /// Gives the worker the turn that `sleeper`, its own future, was to be woken for, `now` being when the giver's began.
-    pub(super) fn turn_for(&self, now: Now, sleeper: Waker) {
-        let Some(mut guard) = self.try_lock() else { return sleeper.wake() };
-        let Some(worker) = guard.as_mut() else { return };
+    /// After the turn of a guest: whether its own future found the seat locked meanwhile.
+    pub(crate) fn was_missed(&self) -> bool {
+        self.missed.swap(false, Ordering::SeqCst)
+    }
+
+    /// After a turn by its own future: whoever had the turn before has looked already.
+    pub(crate) fn not_missed(&self) {
+        self.missed.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Seat<Worker> {
+    /// Gives the worker the turn that `sleeper`, its own future, was to be woken for, `now` being when the giver's began. Whoever
+    /// gets a waker from this must wake it, or give the cluster its turn ([`Post::give_turn`](super::Post::give_turn)): that
+    /// sleeps although mail of this turn waits for it.
+    #[must_use]
+    pub(crate) fn turn_for(&self, now: Now, sleeper: Waker) -> Option<Waker> {
+        let Some(mut guard) = self.try_lock() else {
+            sleeper.wake();
+            return None;
+        };
+        let worker = guard.as_mut()?;
         let rests = worker.inbox.is_light() && worker.turn_as_guest(now, &mut Context::from_waker(&sleeper));
+        let cluster = worker.cluster_sleeps.take();
         drop(guard);
-        if self.missed.swap(false, Ordering::SeqCst) || !rests {
+        if self.was_missed() || !rests {
             sleeper.wake();
         }
+        cluster
     }
 }
 
@@ -67,11 +103,11 @@ impl Seated {
     /// The worker sits down; dropping the seated drops it.
     pub(crate) fn new(worker: Worker) -> Seated {
         let seated = Seated { shared: worker.shared.clone(), id: worker.id };
-        *seated.seat().worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
+        seated.seat().sit(worker);
         seated
     }
 
-    fn seat(&self) -> &Seat {
+    fn seat(&self) -> &Seat<Worker> {
         &self.shared.seats[usize::from(self.id.0)]
     }
 }
@@ -85,8 +121,7 @@ impl Future for Seated {
         let Some(worker) = guard.as_mut() else { return Poll::Ready(()) };
         let after = worker.turns(cx);
         drop(guard);
-        // Whoever had the turn before this one has looked already.
-        seat.missed.store(false, Ordering::SeqCst);
+        seat.not_missed();
         match after {
             Next::Wait => Poll::Pending,
             Next::Again => {
@@ -100,7 +135,6 @@ impl Future for Seated {
 
 impl Drop for Seated {
     fn drop(&mut self) {
-        let worker = self.seat().worker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(worker);
+        drop(self.seat().leave());
     }
 }

@@ -11,6 +11,7 @@ use chat_core::ext::Extension;
 use chat_core::sasl::Mechanism;
 use chat_core::xep;
 
+use super::Worker;
 use super::inbox::{Inbox, Letter};
 use super::post::{Note, Post};
 use super::seat::Seat;
@@ -30,7 +31,7 @@ pub(crate) struct Shared {
     /// One for each worker.
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     /// One for each worker.
-    pub(crate) seats: Vec<Seat>,
+    pub(crate) seats: Vec<Seat<Worker>>,
     /// What the workers have for the cluster, if the node is part of one.
     pub(crate) post: Option<Arc<Post>>,
     /// Of the engines; each gets its worker's number.

@@ -53,6 +53,8 @@ pub(super) struct Conn {
     /// Numbered bytes received and not receipted, and since when a receipt is due.
     pub unreceipted: usize,
     pub receipt_since: Option<Mono>,
+    /// Since when there are frames to send that wait for others to go with them.
+    pub waits_since: Option<Mono>,
     pub dirty: bool,
 }
 
@@ -73,6 +75,7 @@ impl Conn {
             ping_at: now,
             unreceipted: 0,
             receipt_since: None,
+            waits_since: None,
             dirty: false,
         }
     }
@@ -152,10 +155,12 @@ impl Conn {
             Stage::Joined => {
                 let broken = self.broken_at(limits);
                 let probe = if self.pinged.is_none() { self.ping_at.min(broken) } else { broken };
-                match self.receipt_since.map(|since| since + limits.receipt_after) {
-                    Some(receipt) if receipt < probe => (receipt, "a receipt is due"),
-                    _ => (probe, "a link is probed"),
-                }
+                let receipt =
+                    self.receipt_since.map(|since| (since + limits.receipt_after, "a receipt is due"));
+                let waits =
+                    self.waits_since.map(|since| (since + limits.linger, "frames have waited for others"));
+                let dues = [Some((probe, "a link is probed")), receipt, waits];
+                dues.into_iter().flatten().min_by_key(|(at, _)| *at).expect("a link is probed")
             }
         }
     }

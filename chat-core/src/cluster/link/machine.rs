@@ -295,6 +295,7 @@ impl Link {
     pub fn poll_dirty(&mut self) -> Option<LinkConn> {
         let conn = self.conns.iter_mut().find(|c| c.dirty)?;
         conn.dirty = false;
+        conn.waits_since = None;
         Some(conn.id)
     }
 
@@ -343,7 +344,8 @@ impl Link {
         }
     }
 
-    /// Sends a frame that arrives once and in order, unless the link starts over.
+    /// Sends a frame that arrives once and in order, unless the link starts over. It goes at once, or, if its kind
+    /// [can wait](Kind::can_wait), with the next that does, and within [`LinkLimits::linger`].
     ///
     /// # Panics
     /// If its kind is not numbered.
@@ -365,8 +367,13 @@ impl Link {
             self.congested = true;
             self.tell(LinkOutput::Congested(true));
         }
+        let may_wait = kind.can_wait() && self.stream.out.unsent() < self.limits.linger_bytes;
         if let Some(conn) = self.joined_mut() {
-            conn.dirty = true;
+            if !may_wait {
+                conn.dirty = true;
+            } else if !conn.dirty {
+                conn.waits_since.get_or_insert(now);
+            }
         }
         Ok(())
     }
@@ -481,7 +488,9 @@ impl Link {
                     self.write_receipt(i);
                 }
                 self.conns[i].ping(now, &self.limits, false);
-                self.conns[i].dirty |= !self.conns[i].control().is_empty();
+                let is_due = |since: Mono| now >= since + self.limits.linger;
+                self.conns[i].dirty |=
+                    !self.conns[i].control().is_empty() || self.conns[i].waits_since.is_some_and(is_due);
             }
         }
     }

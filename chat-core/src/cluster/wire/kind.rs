@@ -135,6 +135,11 @@ impl Kind {
         is_numbered(self.byte())
     }
 
+    /// Whether its frames may wait a moment for others to go with them: nobody's stanza waits for what they say.
+    pub const fn can_wait(self) -> bool {
+        matches!(self, Kind::EnvelopeResult)
+    }
+
     /// Whether the link itself sends and reads it, so that no layer above ever sees it.
     pub const fn is_control(self) -> bool {
         self.byte() <= Kind::Bye.byte()

@@ -93,7 +93,7 @@ impl LinkMachine for Machine {
         self.links.sent(now.mono, conn, n);
     }
 
-    fn rest(&mut self, _cx: &mut Context<'_>) -> bool {
+    fn rest(&mut self, _now: Now, _is_guest: bool, _cx: &mut Context<'_>) -> bool {
         true
     }
 

@@ -412,7 +412,9 @@ impl World {
             body.extend(node.chapter.to_be_bytes());
             body.extend(node.sent.to_be_bytes());
             body.resize(len, 7);
-            if node.link.send(self.agenda.now, Kind::Envelope, &body).is_ok() {
+            // Some may wait for others.
+            let kind = [Kind::Envelope, Kind::EnvelopeResult][node.sent as usize % 2];
+            if node.link.send(self.agenda.now, kind, &body).is_ok() {
                 assert!(node.chapter > 0, "nothing is sent before the layer above was told with whom");
                 node.sent += 1;
             }

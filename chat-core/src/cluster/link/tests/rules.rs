@@ -491,3 +491,36 @@ fn datagrams_that_nobody_reads_are_dropped() {
     assert!(pair.take(A, LinkConn(1)).len() < 1_200);
     assert!(pair.links[A].send_datagram(Kind::Datagram, b"again"));
 }
+
+#[test]
+fn results_wait_for_others_but_not_for_long() {
+    let limits = LinkLimits { linger_bytes: 100, ..LinkLimits::default() };
+    let mut pair = Pair::up_with(limits);
+    while pair.links[A].poll_dirty().is_some() {}
+    let result = |pair: &mut Pair| pair.links[A].send(pair.now, Kind::EnvelopeResult, b"settled").unwrap();
+    let is_dirty = |pair: &mut Pair| pair.links[A].poll_dirty().is_some();
+    // Alone: until it is time.
+    result(&mut pair);
+    pair.wait(Span(limits.linger.0 / 2), A);
+    result(&mut pair);
+    assert!(!is_dirty(&mut pair));
+    assert_eq!(pair.links[A].poll_timeout().unwrap().0, Mono(0) + limits.linger, "the first counts");
+    pair.wait(Span(limits.linger.0 / 2), A);
+    assert!(is_dirty(&mut pair) && !is_dirty(&mut pair));
+    pair.settle();
+    assert_eq!(pair.told(B), ["EnvelopeResult settled", "EnvelopeResult settled"]);
+    // With a frame that does not wait, before it.
+    result(&mut pair);
+    pair.send(A, "message").unwrap();
+    assert!(is_dirty(&mut pair));
+    pair.settle();
+    assert_eq!(pair.told(B), ["EnvelopeResult settled", "Envelope message"]);
+    let next = pair.links[A].poll_timeout().unwrap().0;
+    assert!(next > pair.now + limits.linger, "nothing waits any more");
+    // Not if there are many.
+    let waiting = (0..100).take_while(|_| {
+        result(&mut pair);
+        !is_dirty(&mut pair)
+    });
+    assert_eq!(waiting.count(), 7, "of 13 bytes each");
+}
