@@ -17,6 +17,7 @@ use chat_core::stanza::MessageType;
 use chat_core::xml::{self, FrameKind, Framer, ScanLimits, Stamp, Step, StreamNs, forward, scan};
 
 use crate::rig::Rig;
+use crate::twins::Twins;
 
 /// One workload.
 pub struct Work {
@@ -31,7 +32,7 @@ pub struct Work {
 }
 
 /// All workloads.
-pub const ALL: [Work; 18] = [
+pub const ALL: [Work; 20] = [
     Work {
         name: "frame",
         what: "the end of a chat message of 100 bytes found",
@@ -64,6 +65,18 @@ pub const ALL: [Work; 18] = [
         what: "a chat message from one worker to another",
         operations: 1,
         set_up: deliver_across,
+    },
+    Work {
+        name: "deliver_nodes",
+        what: "one of 16 chat messages from node to node, and what became of it",
+        operations: 16,
+        set_up: deliver_nodes,
+    },
+    Work {
+        name: "managed_nodes",
+        what: "the same under XEP-0198, acknowledged each four",
+        operations: 16,
+        set_up: managed_nodes,
     },
     Work { name: "carbons", what: "a chat message with two copies of it", operations: 1, set_up: carbons },
     Work {
@@ -186,6 +199,44 @@ fn deliver_across() -> Box<dyn FnMut()> {
     let romeo = rig.available(&romeo, "orchard");
     rig.available(&juliet, "balcony");
     Box::new(move || rig.send(romeo, &text))
+}
+
+fn twins() -> (Twins, usize, usize) {
+    let mut twins = Twins::new();
+    let romeo = twins.available(0, ROMEO.0, ROMEO.1);
+    let juliet = twins.available(1, JULIET.0, JULIET.1);
+    (twins, romeo, juliet)
+}
+
+fn deliver_nodes() -> Box<dyn FnMut()> {
+    let (mut twins, romeo, juliet) = twins();
+    let texts = message(TO_JULIET, 100).repeat(4);
+    Box::new(move || {
+        let before = twins.received(juliet);
+        for _ in 0..4 {
+            twins.send(romeo, &texts);
+        }
+        assert!(twins.received(juliet) > before + 16 * 100, "they have arrived");
+        twins.pass(Span::millis(5));
+        assert_eq!(twins.underway(), 0, "each has a result");
+    })
+}
+
+fn managed_nodes() -> Box<dyn FnMut()> {
+    let (mut twins, romeo, juliet) = twins();
+    twins.manage(romeo);
+    twins.manage(juliet);
+    let texts = message(TO_JULIET, 100).repeat(4) + "<r xmlns='urn:xmpp:sm:3'/>";
+    let mut h = 0u32;
+    Box::new(move || {
+        for _ in 0..4 {
+            twins.send(romeo, &texts);
+            h += 4;
+            twins.send(juliet, &format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"));
+        }
+        twins.pass(Span::millis(5));
+        assert_eq!(twins.underway(), 0, "each has a result");
+    })
 }
 
 fn deliver_1000() -> Box<dyn FnMut()> {

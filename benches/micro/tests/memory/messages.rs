@@ -2,8 +2,9 @@
 
 use chat_core::base::Span;
 
-use chat_micro::meter::{self, Mark};
+use chat_micro::meter::{self, Mark, aside};
 use chat_micro::rig::Rig;
+use chat_micro::twins::Twins;
 use chat_micro::work::message;
 
 /// Messages that are counted.
@@ -146,4 +147,49 @@ fn across_workers() {
 #[test]
 fn across_workers_managed() {
     assert_eq!(across(true), 0);
+}
+
+/// Allocations for a message from node to node, both nodes together.
+fn allocations_of_twins(is_managed: bool) -> f64 {
+    let mut twins = Twins::new();
+    let romeo = twins.available(0, "romeo", "orchard");
+    let juliet = twins.available(1, "juliet", "balcony");
+    if is_managed {
+        twins.manage(romeo);
+        twins.manage(juliet);
+    }
+    let text = message("juliet@localhost/balcony", 100);
+    let mut run = |from: u32, to: u32| {
+        for i in from..to {
+            twins.send(romeo, &text);
+            if is_managed && i % 5 == 0 {
+                let a = aside(|| format!("<a xmlns='urn:xmpp:sm:3' h='{i}'/>"));
+                twins.send(juliet, &a);
+                aside(|| drop(a));
+            }
+            if i % 10 == 0 {
+                twins.pass(Span::millis(1));
+            }
+        }
+    };
+    run(0, WARM_UP);
+    meter::show_some();
+    let mark = Mark::here();
+    run(WARM_UP, WARM_UP + MESSAGES);
+    let allocations = mark.allocations();
+    meter::show(0);
+    println!("{allocations} allocations for {MESSAGES} messages from node to node");
+    allocations as f64 / f64::from(MESSAGES)
+}
+
+#[test]
+fn from_node_to_node() {
+    let each = allocations_of_twins(false);
+    assert!(each < 9.0, "{each}");
+}
+
+#[test]
+fn from_node_to_node_managed() {
+    let each = allocations_of_twins(true);
+    assert!(each < 9.0, "{each}");
 }
