@@ -46,7 +46,8 @@ impl Twins {
             let mut settings = Settings::new(vec![domain], HashKey { k0: 1, k1: 2 }, [7; 16]);
             settings.limits.rate_bytes_per_second = 0;
             let name = NodeName::parse(["chat@north", "chat@south"][usize::from(i)]).expect("a name");
-            let trust = Trust::Secrets(Secrets::new(b"sixteen bytes or more", None).expect("it is long enough"));
+            let trust =
+                Trust::Secrets(Secrets::new(b"sixteen bytes or more", None).expect("it is long enough"));
             let cluster = agent::Settings::new(name, trust);
             Node::in_cluster(now, &settings, 1, cluster, [i + 1; 32], chat_core::xep::standard)
         };
@@ -74,8 +75,9 @@ impl Twins {
         self.nodes[node].handle(self.now, input);
         self.send(c, HEADER);
         let plain = STANDARD.encode(format!("\0{user}\0secret"));
-        let auth =
-            format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>{HEADER}");
+        let auth = format!(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>{HEADER}"
+        );
         self.send(c, &auth);
         let bind = format!(
             "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
@@ -94,7 +96,8 @@ impl Twins {
 
     /// A client sends, in one read; everything that follows from it at once happens.
     pub fn send(&mut self, c: usize, xml: &str) {
-        self.nodes[self.clients[c]].handle(self.now, Input::Received { conn: conn(c), bytes: xml.as_bytes() });
+        self.nodes[self.clients[c]]
+            .handle(self.now, Input::Received { conn: conn(c), bytes: xml.as_bytes() });
         self.settle();
     }
 
@@ -169,9 +172,7 @@ impl Twins {
         match output {
             Output::Store { id, op } => {
                 let done = match *op {
-                    StoreOp::LoadUser { .. } => {
-                        StoreDone::User(Loaded { exists: true, ..Loaded::default() })
-                    }
+                    StoreOp::LoadUser { .. } => StoreDone::User(Loaded { exists: true, ..Loaded::default() }),
                     StoreOp::SpoolRead { .. } => StoreDone::Spool(Vec::new()),
                     StoreOp::SpoolWaiting { .. } => StoreDone::Waiting(Vec::new()),
                     _ => StoreDone::Done,

@@ -49,8 +49,8 @@ pub enum Output {
         to: NodeName,
         /// Of which kind.
         kind: Kind,
-        /// What it says.
-        body: Vec<u8>,
+        /// What it says ([`Exchange::body`]).
+        body: Body,
     },
     /// This node and another have to begin anew ([`Input::Anew`](super::agent::Input::Anew)). What comes next of that node is
     /// [`Event::Fresh`] or [`Event::PeerDown`].
@@ -69,6 +69,16 @@ pub enum Output {
         mail: NodeMail,
     },
 }
+
+/// Where the body of a frame is that comes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Body {
+    start: usize,
+    end: usize,
+}
+
+/// Bytes of bodies for which room is kept once all have been looked at.
+const ROOM_KEPT: usize = 128 * 1024;
 
 /// A node that is met.
 #[derive(Debug)]
@@ -100,6 +110,8 @@ pub struct Exchange {
     mails: Vec<NodeMail>,
     empty: Vec<NodeMail>,
     outputs: VecDeque<Output>,
+    /// What frames say that are in there.
+    bodies: Vec<u8>,
 }
 
 impl Exchange {
@@ -113,6 +125,7 @@ impl Exchange {
             mails: (0..settings.workers).map(|_| NodeMail::default()).collect(),
             empty: Vec::new(),
             outputs: VecDeque::new(),
+            bodies: Vec::new(),
             settings,
         }
     }
@@ -217,7 +230,7 @@ impl Exchange {
             let to = to.clone();
             match output {
                 LogOutput::Send { kind, body, .. } => {
-                    self.outputs.push_back(Output::Send { to, kind, body });
+                    self.put_frame(to, kind, |bodies| bodies.extend_from_slice(&body));
                 }
                 LogOutput::Fault { fault, .. } => self.begin_anew(&to, Some(fault)),
             }
@@ -256,20 +269,32 @@ impl Exchange {
     fn send(&mut self, node: NodeId, kind: Kind, write: impl FnOnce(&mut Vec<u8>, u16)) {
         self.flush();
         let Some((to, peer)) = self.peers.iter().find(|(_, peer)| peer.node == node) else { return };
-        let mut body = Vec::new();
-        write(&mut body, peer.version);
-        self.outputs.push_back(Output::Send { to: to.clone(), kind, body });
+        let (to, version) = (to.clone(), peer.version);
+        self.put_frame(to, kind, |body| write(body, version));
+    }
+
+    fn put_frame(&mut self, to: NodeName, kind: Kind, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bodies.len();
+        write(&mut self.bodies);
+        let body = Body { start, end: self.bodies.len() };
+        self.outputs.push_back(Output::Send { to, kind, body });
+    }
+
+    /// The body of a frame that came out last.
+    pub fn body(&self, body: Body) -> &[u8] {
+        &self.bodies[body.start..body.end]
     }
 
     /// A frame was not sent, and never will be. Of all errors but [`NotSent::TooLarge`] the next news of the node tell
     /// what there is to know.
-    pub fn on_not_sent(&mut self, to: &NodeName, kind: Kind, body: &[u8], why: NotSent) {
+    pub fn on_not_sent(&mut self, to: &NodeName, kind: Kind, body: Body, why: NotSent) {
         if let (NotSent::TooLarge, Kind::Envelope) = (why, kind)
             && let Some(&Peer { node, version, .. }) = self.peers.get(to)
-            && let Ok(Envelope(parcel)) = Envelope::read(body, version)
+            && let Ok(Envelope(parcel)) = Envelope::read(self.body(body), version)
             && parcel.awaited
         {
-            self.refuse(node, parcel.envelope, Refused::NotTaken);
+            let envelope = parcel.envelope;
+            self.refuse(node, envelope, Refused::NotTaken);
         }
     }
 
@@ -295,15 +320,23 @@ impl Exchange {
     fn send_all(&mut self, kind: Kind, write: impl Fn(&mut Vec<u8>, u16)) {
         self.flush();
         for (to, peer) in self.peers.iter().filter(|(_, peer)| !peer.is_void) {
-            let mut body = Vec::new();
-            write(&mut body, peer.version);
+            let start = self.bodies.len();
+            write(&mut self.bodies, peer.version);
+            let body = Body { start, end: self.bodies.len() };
             self.outputs.push_back(Output::Send { to: to.clone(), kind, body });
         }
     }
 
     /// What is to be done next. To be called until it returns `None` after [`Exchange::end_turn`].
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            self.bodies.clear();
+            if self.bodies.capacity() > ROOM_KEPT {
+                self.bodies = Vec::new();
+            }
+        }
+        output
     }
 
     /// A batch that was read is filled again.
@@ -370,7 +403,7 @@ impl Exchange {
                 Received::Nothing => {}
                 Received::Gap { ask } => {
                     let kind = Kind::RegistryReset;
-                    self.outputs.push_back(Output::Send { to: from.clone(), kind, body: ask });
+                    self.put_frame(from.clone(), kind, |bodies| bodies.extend_from_slice(&ask));
                 }
                 Received::Changes { afresh, changes } => {
                     let is_told = peer.is_told && !afresh;

@@ -149,6 +149,7 @@ impl World {
                     Output::Send { to, kind, body } => {
                         let to = self.nodes.iter().position(|n| n.identity.name == to).expect("a node");
                         if self.linked.contains(&(i, to)) {
+                            let body = self.nodes[i].exchange.body(body).to_vec();
                             self.pipes.entry((i, to)).or_default().push_back((kind, body));
                         }
                     }
@@ -451,17 +452,21 @@ fn what_is_not_sent_is_refused() {
         }
         told
     };
-    let mut body = Vec::new();
-    Envelope(parcel(WorkerId(1))).write(&mut body, 2);
     let result = |why| {
         let outcome = Outcome::Refused(why);
         format!("{:?}", NodeTold::Result { node, envelope: 5, outcome })
     };
-    exchange.on_not_sent(&name, Kind::Envelope, &body, NotSent::TooLarge);
-    exchange.on_not_sent(&name, Kind::Envelope, &body, NotSent::Full);
-    assert_eq!(refused(exchange), [result(Refused::NotTaken)]);
-    exchange.on_event(&Event::Congested { node: name, is_congested: true });
     let mut mail = NodeMail::default();
+    for why in [NotSent::TooLarge, NotSent::Full] {
+        refused(exchange);
+        mail.put(&NodeTold::Parcel { node, parcel: parcel(WorkerId(1)) });
+        exchange.on_mail(&mut mail);
+        let Some(Output::Send { to, kind, body }) = exchange.poll_output() else { panic!("it is sent") };
+        exchange.on_not_sent(&to, kind, body, why);
+        let told: &[String] = if why == NotSent::TooLarge { &[result(Refused::NotTaken)] } else { &[] };
+        assert_eq!(refused(exchange), told);
+    }
+    exchange.on_event(&Event::Congested { node: name, is_congested: true });
     mail.put(&NodeTold::Parcel { node, parcel: parcel(WorkerId(1)) });
     mail.put(&NodeTold::Parcel { node, parcel: Parcel { awaited: false, ..parcel(WorkerId(1)) } });
     exchange.on_mail(&mut mail);

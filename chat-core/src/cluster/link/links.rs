@@ -502,7 +502,7 @@ impl Links {
         if link.has_output() && !self.told.contains(name) {
             self.told.insert(name.clone());
         }
-        if !self.dirty.contains(name) {
+        if link.is_dirty() && !self.dirty.contains(name) {
             self.dirty.insert(name.clone());
         }
     }

@@ -291,6 +291,11 @@ impl Link {
         self.conns.iter().map(|c| c.deadline(&self.limits)).chain(dial).min_by_key(|(at, _)| *at)
     }
 
+    /// Whether [`Link::poll_dirty`] has something.
+    pub fn is_dirty(&self) -> bool {
+        self.conns.iter().any(|c| c.dirty)
+    }
+
     /// The next connection that has something to send; each once, until more is to be sent.
     pub fn poll_dirty(&mut self) -> Option<LinkConn> {
         let conn = self.conns.iter_mut().find(|c| c.dirty)?;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use crate::base::{ByteQueue, Pool};
-use crate::cluster::wire::{Kind, write_frame};
+use crate::cluster::wire::{Kind, write_head};
 
 /// Free chunks a link keeps for the next burst: 256 KiB.
 const CHUNKS_KEPT_MAX: usize = 64;
@@ -23,6 +23,7 @@ pub(super) struct Resend {
     whole_bytes: usize,
     /// Bytes of the next one that were handed to it.
     begun: usize,
+    /// For the head of a frame.
     scratch: Vec<u8>,
 }
 
@@ -59,12 +60,10 @@ impl Resend {
     pub(super) fn push(&mut self, kind: Kind, body: &[u8]) {
         self.scratch.clear();
         let number = self.last() + 1;
-        write_frame(&mut self.scratch, kind, Some(number), body);
-        self.lens.push_back(self.scratch.len() as u32);
+        write_head(&mut self.scratch, kind, Some(number), body.len());
+        self.lens.push_back((self.scratch.len() + body.len()) as u32);
         self.bytes.push(&mut self.pool, &self.scratch);
-        if self.scratch.capacity() > 64 * 1024 {
-            self.scratch = Vec::new();
-        }
+        self.bytes.push(&mut self.pool, body);
     }
 
     /// The other node has everything up to this number. False if it cannot have.

@@ -178,8 +178,9 @@ impl Member {
             any = true;
             match output {
                 exchange::Output::Send { to, kind, body } => {
-                    if let Err(why) = self.agent.send(self.now, &to, kind, &body) {
-                        self.exchange.on_not_sent(&to, kind, &body, why);
+                    let sent = self.agent.send(self.now, &to, kind, self.exchange.body(body));
+                    if let Err(why) = sent {
+                        self.exchange.on_not_sent(&to, kind, body, why);
                         self.is_stirred = true;
                     }
                 }

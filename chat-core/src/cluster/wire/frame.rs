@@ -46,6 +46,12 @@ pub fn read_frame(
 /// If the frame is larger than any may be, or its number is missing or too many. Callers ask
 /// [`Kind::is_numbered`], and compare the body with the limit, before.
 pub fn write_frame(out: &mut Vec<u8>, kind: Kind, number: Option<u64>, body: &[u8]) {
+    write_head(out, kind, number, body.len());
+    out.extend_from_slice(body);
+}
+
+/// The same without the body, which has so many bytes and is to follow.
+pub fn write_head(out: &mut Vec<u8>, kind: Kind, number: Option<u64>, body: usize) {
     assert_eq!(
         kind.is_numbered(),
         number.is_some(),
@@ -58,8 +64,7 @@ pub fn write_frame(out: &mut Vec<u8>, kind: Kind, number: Option<u64>, body: &[u
     if let Some(number) = number {
         w.number(number);
     }
-    w.raw(body);
-    let len = out.len() - start - 4;
+    let len = out.len() - start - 4 + body;
     assert!(len <= LINK_FRAME_BYTES_MAX, "a frame of {len} bytes was not refused before it was written");
     out[start..start + 4].copy_from_slice(&(len as u32).to_be_bytes());
 }

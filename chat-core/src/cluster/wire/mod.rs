@@ -43,7 +43,7 @@ pub use crate::effect::{ATTEMPTS_MAX, Outcome, Parcel, Refused, Targets};
 pub use codec::{Reader, UNVERSIONED, WireFault, Writer};
 pub use control::{Bye, Control, Join};
 pub use envelope::{Envelope, EnvelopeResult, TARGETS_BYTES_MAX};
-pub use frame::{FRAME_HEAD_BYTES_MAX, Frame, read_frame, write_frame};
+pub use frame::{FRAME_HEAD_BYTES_MAX, Frame, read_frame, write_frame, write_head};
 pub use hello::{Hello, PROOF_BYTES, Proof, Refusal};
 pub use kind::{Kind, Seen};
 pub use notice::{Health, Leaving, Poke, RELEASE_BYTES_MAX, Role, Status, UserChanged};

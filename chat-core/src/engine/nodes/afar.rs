@@ -1,6 +1,6 @@
 //! What is on its way to sessions of other nodes, or waits for its turn.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -62,7 +62,8 @@ pub(super) struct Held {
 /// What is outstanding for one user, and what waits.
 #[derive(Debug, Default)]
 pub(super) struct Afar {
-    out: BTreeMap<u64, Out>,
+    /// By envelope: later ones have greater numbers.
+    out: VecDeque<(u64, Out)>,
     out_bytes: usize,
     lanes: Vec<Lane>,
     /// The last message that went on its way while something was outstanding: what comes behind it comes late.
@@ -114,7 +115,15 @@ impl Afar {
     /// How often it was decided where each envelope goes that is outstanding.
     #[cfg(feature = "sim")]
     pub(super) fn attempts(&self) -> impl Iterator<Item = u8> {
-        self.out.values().map(|out| out.sent.turn.attempt)
+        self.out.iter().map(|(_, out)| out.sent.turn.attempt)
+    }
+
+    /// The place of an envelope among those that are outstanding. Mostly it is the first.
+    fn place(&self, envelope: u64) -> Option<usize> {
+        match self.out.front() {
+            Some((first, _)) if *first == envelope => Some(0),
+            _ => self.out.binary_search_by_key(&envelope, |(number, _)| *number).ok(),
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -231,7 +240,8 @@ impl Cluster {
         load.envelopes += 1;
         load.bytes += out.weight();
         afar.out_bytes += out.weight();
-        afar.out.insert(envelope, out);
+        debug_assert!(afar.out.back().is_none_or(|(last, _)| *last < envelope), "numbers grow");
+        afar.out.push_back((envelope, out));
         self.envelopes.insert(envelope, id);
     }
 
@@ -239,8 +249,8 @@ impl Cluster {
     pub(super) fn leave(&mut self, node: NodeId, envelope: u64) -> Option<(UserId, Out)> {
         let id = *self.envelopes.get(&envelope)?;
         let afar = self.users.get_mut(&id)?;
-        afar.out.get(&envelope).filter(|out| out.node == node)?;
-        let out = afar.out.remove(&envelope)?;
+        let place = afar.place(envelope).filter(|place| afar.out[*place].1.node == node)?;
+        let (_, out) = afar.out.remove(place)?;
         self.envelopes.remove(&envelope);
         afar.out_bytes -= out.weight();
         for (place, lane) in afar.lanes.iter_mut().enumerate() {
@@ -265,7 +275,7 @@ impl Cluster {
     /// The bytes of a message that is outstanding, from any of its envelopes.
     pub(in crate::engine) fn copy_of(&self, id: UserId, flight: FlightId) -> Option<Arc<[u8]>> {
         let afar = self.users.get(&id)?;
-        let out = afar.out.values().find(|out| out.flight == Some(flight))?;
+        let (_, out) = afar.out.iter().find(|(_, out)| out.flight == Some(flight))?;
         Some(out.sent.envelope.stanza.clone())
     }
 

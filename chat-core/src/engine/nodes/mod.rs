@@ -57,7 +57,7 @@ pub(super) use turn::Turn;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::base::{HashKey, HlcClock, MsgId, NodeId, Rng, UserId};
+use crate::base::{HashKey, HlcClock, KeyedMap, MsgId, NodeId, Rng, UserId};
 use crate::effect::{NodeMail, NodeTold};
 use crate::engine::Engine;
 use crate::route::registry::Table;
@@ -92,7 +92,7 @@ pub(super) struct Cluster {
     /// Counts envelopes, and messages that wait.
     next: u64,
     /// Whose each envelope is that has no result yet.
-    envelopes: BTreeMap<u64, UserId>,
+    envelopes: KeyedMap<u64, UserId>,
     /// Users with something outstanding or waiting.
     users: BTreeMap<UserId, Afar>,
     /// Whose each session is that another node was asked for.
@@ -129,7 +129,7 @@ impl Cluster {
             tried: Recent::default(),
             // An engine that starts anew in the same life of its node takes no result for its own that is an earlier one's.
             next: rng.next_u64() >> 32,
-            envelopes: BTreeMap::new(),
+            envelopes: KeyedMap::new(key),
             users: BTreeMap::new(),
             asks: BTreeMap::new(),
             taken: VecDeque::new(),
