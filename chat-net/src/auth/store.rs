@@ -46,7 +46,8 @@ impl Authenticator for StoreAuthenticator {
     /// SCRAM and PLAIN. SCRAM-SHA-512 only if no account of the domain lacks its keys: clients that prefer it would
     /// fail for such an account, and most of them do not try a weaker one.
     fn mechanisms(&self) -> Vec<Mechanism> {
-        let op = AccountsOp::Count { domain: Some(self.domain.clone()), lacking: Some(Hash::Sha512) };
+        let (domain, lacking) = (Some(self.domain.clone()), Some(Hash::Sha512));
+        let op = AccountsOp::Count { domain, lacking, most: Some(1) };
         let all = matches!(self.inner.accounts.call(op), Ok(AccountsDone::Counted(0)));
         let served = |mechanism: &Mechanism| match mechanism.hash() {
             Some(Hash::Sha512) => all,

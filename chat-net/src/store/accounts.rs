@@ -117,6 +117,8 @@ pub enum AccountsOp {
         domain: Option<String>,
         /// Only those without keys for this hash function.
         lacking: Option<Hash>,
+        /// No more than so many are counted: whoever asks for one asks whether there is any, however many there are.
+        most: Option<u32>,
     },
 }
 

@@ -133,9 +133,10 @@ impl State {
                 let rest = names.filter(|jid| after.as_ref().is_none_or(|after| jid > after));
                 Ok(AccountsDone::Listed(rest.take(rows_max as usize).collect()))
             }
-            AccountsOp::Count { domain, lacking } => {
+            AccountsOp::Count { domain, lacking, most } => {
                 let lacks = |keys: &Credentials| lacking.is_none_or(|hash| keys.get(hash).is_none());
-                let count = self.accounts(domain.as_deref()).filter(|(_, keys)| lacks(keys)).count();
+                let all = self.accounts(domain.as_deref()).filter(|(_, keys)| lacks(keys));
+                let count = all.take(most.map_or(usize::MAX, |most| most as usize)).count();
                 Ok(AccountsDone::Counted(count as u64))
             }
         }

@@ -184,15 +184,17 @@ fn count(bench: &Bench) {
     let present = credentials(1);
     let op = AccountsOp::Complete { user: jid("user1@example.org"), present, more };
     assert_eq!(accounts.call(op), Ok(AccountsDone::Done));
-    for (domain, lacking, expected) in [
-        (None, None, 4),
-        (Some("example.org"), None, 3),
-        (Some("example.org"), Some(Hash::Sha512), 2),
-        (Some("other.example"), Some(Hash::Sha512), 1),
-        (None, Some(Hash::Sha1), 0),
-        (Some("nowhere.example"), None, 0),
+    for (domain, lacking, most, expected) in [
+        (None, None, None, 4),
+        (Some("example.org"), None, None, 3),
+        (Some("example.org"), None, Some(2), 2),
+        (Some("example.org"), Some(Hash::Sha512), None, 2),
+        (Some("example.org"), Some(Hash::Sha512), Some(1), 1),
+        (Some("other.example"), Some(Hash::Sha512), Some(2), 1),
+        (None, Some(Hash::Sha1), Some(1), 0),
+        (Some("nowhere.example"), None, None, 0),
     ] {
-        let op = AccountsOp::Count { domain: domain.map(str::to_owned), lacking };
+        let op = AccountsOp::Count { domain: domain.map(str::to_owned), lacking, most };
         assert_eq!(accounts.call(op), Ok(AccountsDone::Counted(expected)), "{domain:?} {lacking:?}");
     }
 }

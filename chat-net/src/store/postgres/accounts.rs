@@ -46,7 +46,9 @@ pub(super) fn send<'a>(
         AccountsOp::List { domain, after, rows_max } => {
             Box::pin(list(client, domain.as_deref(), after.as_ref(), *rows_max))
         }
-        AccountsOp::Count { domain, lacking } => Box::pin(count(client, domain.as_deref(), *lacking)),
+        AccountsOp::Count { domain, lacking, most } => {
+            Box::pin(count(client, domain.as_deref(), *lacking, *most))
+        }
         AccountsOp::Insert { credentials, .. } => {
             change(client, statements, Sql::AccountInsert, owner, texts(credentials).into(), || {
                 Err(AccountsError::Exists)
@@ -121,7 +123,7 @@ async fn list(client: &Client, domain: Option<&str>, after: Option<&BareJid>, ro
     Ok(Ok(AccountsDone::Listed(listed)))
 }
 
-async fn count(client: &Client, domain: Option<&str>, lacking: Option<Hash>) -> Answer {
+async fn count(client: &Client, domain: Option<&str>, lacking: Option<Hash>, most: Option<u32>) -> Answer {
     let lacks = match lacking {
         None => "TRUE",
         Some(Hash::Sha1) => "sha1 IS NULL",
@@ -129,11 +131,11 @@ async fn count(client: &Client, domain: Option<&str>, lacking: Option<Hash>) -> 
         Some(Hash::Sha512) => "sha512 IS NULL",
     };
     let sql = format!(
-        "SELECT count(*) FROM chat_user JOIN chat_account ON chat_account.owner = chat_user.id
-        WHERE {lacks} AND ($1::text IS NULL OR substr(jid, strpos(jid, '@') + 1) = $1)"
+        "SELECT count(*) FROM (SELECT FROM chat_user JOIN chat_account ON chat_account.owner = chat_user.id
+        WHERE {lacks} AND ($1::text IS NULL OR substr(jid, strpos(jid, '@') + 1) = $1) LIMIT $2::bigint) AS found"
     );
     let sql = client.prepare_cached(&sql).await?;
-    let count: i64 = get(&client.query_one(&sql, &[&domain]).await?, 0)?;
+    let count: i64 = get(&client.query_one(&sql, &[&domain, &most.map(i64::from)]).await?, 0)?;
     Ok(Ok(AccountsDone::Counted(count.unsigned_abs())))
 }
 

@@ -67,7 +67,7 @@ pub(super) fn apply(db: &Connection, op: &AccountsOp) -> Result<AccountsDone> {
         AccountsOp::List { domain, after, rows_max } => {
             return list(db, domain.as_deref(), after.as_ref(), *rows_max);
         }
-        AccountsOp::Count { domain, lacking } => return count(db, domain.as_deref(), *lacking),
+        AccountsOp::Count { domain, lacking, most } => return count(db, domain.as_deref(), *lacking, *most),
     }
     Ok(AccountsDone::Done)
 }
@@ -144,7 +144,12 @@ fn list(
     Ok(AccountsDone::Listed(listed))
 }
 
-fn count(db: &Connection, domain: Option<&str>, lacking: Option<Hash>) -> Result<AccountsDone> {
+fn count(
+    db: &Connection,
+    domain: Option<&str>,
+    lacking: Option<Hash>,
+    most: Option<u32>,
+) -> Result<AccountsDone> {
     let lacks = match lacking {
         None => "1",
         Some(Hash::Sha1) => "sha1 IS NULL",
@@ -152,9 +157,11 @@ fn count(db: &Connection, domain: Option<&str>, lacking: Option<Hash>) -> Result
         Some(Hash::Sha512) => "sha512 IS NULL",
     };
     let sql = format!(
-        "SELECT count(*) FROM user JOIN account ON account.owner = user.id
-        WHERE {lacks} AND (?1 IS NULL OR substr(jid, instr(jid, '@') + 1) = ?1)"
+        "SELECT count(*) FROM (SELECT 1 FROM user JOIN account ON account.owner = user.id
+        WHERE {lacks} AND (?1 IS NULL OR substr(jid, instr(jid, '@') + 1) = ?1) LIMIT ?2)"
     );
-    let count: u32 = db.prepare_cached(&sql)?.query_row([domain], |row| row.get(0))?;
+    // A limit below zero is none.
+    let most = most.map_or(-1, i64::from);
+    let count: u32 = db.prepare_cached(&sql)?.query_row((domain, most), |row| row.get(0))?;
     Ok(AccountsDone::Counted(count.into()))
 }
