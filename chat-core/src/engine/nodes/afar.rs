@@ -240,8 +240,12 @@ impl Cluster {
         load.envelopes += 1;
         load.bytes += out.weight();
         afar.out_bytes += out.weight();
-        debug_assert!(afar.out.back().is_none_or(|(last, _)| *last < envelope), "numbers grow");
-        afar.out.push_back((envelope, out));
+        // Nearly always the last; those of a session that was given away got their numbers before.
+        let place = match afar.out.back() {
+            Some((last, _)) if *last >= envelope => afar.out.partition_point(|(known, _)| *known < envelope),
+            _ => afar.out.len(),
+        };
+        afar.out.insert(place, (envelope, out));
         self.envelopes.insert(envelope, id);
     }
 
