@@ -205,7 +205,7 @@ fn planted_bugs_of_clusters_are_found() {
         (Plant::DropOnRejoin, 25),
         (Plant::ReceiptIsResult, 19),
         (Plant::ForgetLife, 59),
-        (Plant::OvertakeElsewhere, 763),
+        (Plant::OvertakeElsewhere, 1843),
         (Plant::WrongWinner, 22),
         (Plant::DropWithLoser, 284),
         (Plant::BelieveLoser, 555),
