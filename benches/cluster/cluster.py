@@ -18,6 +18,18 @@ SCENARIOS = {
 }
 
 
+RESULTS = """# Messages from node to node
+
+Written by `benches/cluster/run --results benches/ACROSS.md`; [README.md](README.md#from-node-to-node) says what is measured.
+
+At {commit}: {rounds} rounds of {seconds:g} s each, {pairs} pairs, {workers} workers in each node; processor time per message, of all nodes that
+take part together, on a machine that they share with the load tool. Medians, with the least and the most of the rounds; the ratio is the
+median of those of the rounds.
+
+{table}
+"""
+
+
 def main():
     # Whoever ends this ends the servers, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -47,11 +59,30 @@ def main():
                         f"  noise {report['noise_cores']:.2f}",
                         file=sys.stderr, flush=True,
                     )
-    print("| work | alone | inside one of two nodes | from node to node | ratio |")
-    print("|---|---|---|---|---|")
+    table = "\n".join(rows(costs))
+    print(table)
+    if options.results:
+        options.results.write_text(RESULTS.format(commit=commit(here()), table=table, **vars(options)))
+
+
+def rows(costs):
+    """The table: medians, with the least and the most, and the median of what the rounds say of across and inside."""
+    yield "| work | alone | inside one of two nodes | from node to node | ratio |"
+    yield "|---|---|---|---|---|"
     for key, of in costs.items():
-        alone, inside, across = (statistics.median(of[name]) for name in ("alone", "inside", "across"))
-        print(f"| {key} | {alone:.2f} µs | {inside:.2f} µs | {across:.2f} µs | {across / inside:.2f} |")
+        cells = [f"{statistics.median(all):.1f} µs ({min(all):.1f} to {max(all):.1f})" for all in of.values()]
+        ratio = statistics.median(across / inside for across, inside in zip(of["across"], of["inside"]))
+        yield f"| {key} | {' | '.join(cells)} | {ratio:.2f} |"
+
+
+def commit(place):
+    """The commit that is measured, as far as its checkout knows."""
+    done = subprocess.run(["git", "-C", place, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+def here():
+    return pathlib.Path(__file__).resolve().parent
 
 
 def measure(load, arguments_of, server, peer, measured, options):
@@ -69,15 +100,16 @@ def measure(load, arguments_of, server, peer, measured, options):
 
 
 def arguments():
-    here = pathlib.Path(__file__).resolve().parent
+    target = here().parent.parent / "target"
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each kind")
     parser.add_argument("--seconds", type=float, default=5, help="seconds that one run measures")
     parser.add_argument("--pairs", type=int, default=100, help="pairs of a sender and a recipient")
     parser.add_argument("--workers", type=int, default=2, help="workers of each node")
     parser.add_argument("--only", nargs="*", choices=list(SCENARIOS), help="these kinds of work")
-    parser.add_argument("--work", default=str(here.parent.parent / "target" / "cluster"), help="where the nodes keep their data")
-    parser.add_argument("--binaries", default=str(here.parent.parent / "target" / "release"), help="where chat and chat-load are")
+    parser.add_argument("--work", default=str(target / "cluster"), help="where the nodes keep their data")
+    parser.add_argument("--binaries", default=str(target / "release"), help="where chat and chat-load are")
+    parser.add_argument("--results", type=pathlib.Path, help="a file for the table")
     return parser.parse_args()
 
 
