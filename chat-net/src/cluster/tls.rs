@@ -1,6 +1,6 @@
 //! TLS between nodes: version 1.3 only, without early data, without resumption.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::client::{ClientConfig, Resumption};
 use rustls::pki_types::ServerName;
@@ -19,12 +19,18 @@ const ALPN: &[u8] = b"chat-link";
 /// The name that dialling nodes ask for. Who answers is found out by other means.
 const SERVER_NAME: &str = "chat-link";
 
-/// What a node needs for TLS with other nodes. Cheap to clone.
+/// What a node needs for TLS with other nodes. Cheap to clone; clones are the same.
 #[derive(Clone)]
 pub struct LinkTls {
+    sides: Arc<RwLock<Sides>>,
+    certified: bool,
+}
+
+/// What both ends of a connection need.
+#[derive(Clone)]
+struct Sides {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
-    certified: bool,
 }
 
 impl LinkTls {
@@ -35,7 +41,7 @@ impl LinkTls {
     /// [`TlsError::NoProvider`] in a build without this provider.
     pub fn with_secret(provider: Provider) -> Result<LinkTls, TlsError> {
         let identity = self_signed(&[SERVER_NAME])?.identity();
-        LinkTls::new(&identity, provider, None)
+        Ok(LinkTls::of(Sides::new(&identity, provider, None)?, false))
     }
 
     /// For a cluster with an authority: both sides show a certificate that one of the authorities in `authorities_pem`
@@ -49,6 +55,61 @@ impl LinkTls {
         authorities_pem: &[u8],
         provider: Provider,
     ) -> Result<LinkTls, TlsError> {
+        Ok(LinkTls::of(Sides::certified(identity, authorities_pem, provider)?, true))
+    }
+
+    /// Other certificates, for connections that are made from now on; those that stand go on. Only after
+    /// [`LinkTls::with_authority`]: a cluster that goes from one kind of trust to the other starts anew.
+    ///
+    /// # Errors
+    /// The certificates cannot be read, or the key does not belong to the certificate. Nothing has changed.
+    ///
+    /// # Panics
+    /// If the cluster has a secret.
+    pub fn reload(
+        &self,
+        identity: &Identity,
+        authorities_pem: &[u8],
+        provider: Provider,
+    ) -> Result<(), TlsError> {
+        assert!(self.certified, "the cluster has a secret, no authority");
+        let sides = Sides::certified(identity, authorities_pem, provider)?;
+        *self.sides.write().unwrap_or_else(PoisonError::into_inner) = sides;
+        Ok(())
+    }
+
+    fn of(sides: Sides, certified: bool) -> LinkTls {
+        LinkTls { sides: Arc::new(RwLock::new(sides)), certified }
+    }
+
+    /// The TLS of a connection that this node dialled, or that another did.
+    pub(super) fn connection(&self, dialled: bool) -> Result<Connection, rustls::Error> {
+        let sides = self.sides.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(if dialled {
+            let name = ServerName::try_from(SERVER_NAME).expect("the name is a host name");
+            Connection::Client(ClientConnection::new(sides.client, name)?)
+        } else {
+            Connection::Server(ServerConnection::new(sides.server)?)
+        })
+    }
+
+    /// The names that the cluster's authority vouches for on this connection; none if the cluster has a secret instead.
+    pub(super) fn certified(&self, connection: &Connection) -> Vec<NodeName> {
+        let own = connection.peer_certificates().and_then(|chain| chain.first());
+        let Some(own) = own.filter(|_| self.certified) else { return Vec::new() };
+        let names = crate::tls::certificate_names(own);
+        let addresses = names.xmpp_addrs.iter().filter_map(|address| NodeName::parse(address).ok());
+        let hosts = names.dns_names.iter().filter_map(|host| NodeName::new("chat", host).ok());
+        addresses.chain(hosts).collect()
+    }
+}
+
+impl Sides {
+    fn certified(
+        identity: &Identity,
+        authorities_pem: &[u8],
+        provider: Provider,
+    ) -> Result<Sides, TlsError> {
         let origin = "the authorities of the cluster";
         let unusable = |reason: String| TlsError::Unusable { origin: origin.to_owned(), reason };
         let mut roots = RootCertStore::empty();
@@ -58,14 +119,14 @@ impl LinkTls {
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.crypto()?)
             .build()
             .map_err(|error| unusable(error.to_string()))?;
-        LinkTls::new(identity, provider, Some(verifier))
+        Sides::new(identity, provider, Some(verifier))
     }
 
     fn new(
         identity: &Identity,
         provider: Provider,
         authority: Option<Arc<dyn ClientCertVerifier>>,
-    ) -> Result<LinkTls, TlsError> {
+    ) -> Result<Sides, TlsError> {
         let setup = |error: rustls::Error| TlsError::Setup(error.to_string());
         let crypto = provider.crypto()?;
         let key: Arc<CertifiedKey> = identity.certified_key(provider)?;
@@ -94,27 +155,7 @@ impl LinkTls {
         client.alpn_protocols = vec![ALPN.to_vec()];
         client.resumption = Resumption::disabled();
         client.enable_early_data = false;
-        Ok(LinkTls { server: Arc::new(server), client: Arc::new(client), certified })
-    }
-
-    /// The TLS of a connection that this node dialled, or that another did.
-    pub(super) fn connection(&self, dialled: bool) -> Result<Connection, rustls::Error> {
-        Ok(if dialled {
-            let name = ServerName::try_from(SERVER_NAME).expect("the name is a host name");
-            Connection::Client(ClientConnection::new(self.client.clone(), name)?)
-        } else {
-            Connection::Server(ServerConnection::new(self.server.clone())?)
-        })
-    }
-
-    /// The names that the cluster's authority vouches for on this connection; none if the cluster has a secret instead.
-    pub(super) fn certified(&self, connection: &Connection) -> Vec<NodeName> {
-        let own = connection.peer_certificates().and_then(|chain| chain.first());
-        let Some(own) = own.filter(|_| self.certified) else { return Vec::new() };
-        let names = crate::tls::certificate_names(own);
-        let addresses = names.xmpp_addrs.iter().filter_map(|address| NodeName::parse(address).ok());
-        let hosts = names.dns_names.iter().filter_map(|host| NodeName::new("chat", host).ok());
-        addresses.chain(hosts).collect()
+        Ok(Sides { server: Arc::new(server), client: Arc::new(client) })
     }
 }
 

@@ -341,11 +341,14 @@ impl Authority {
     }
 
     fn tls(&self, host: &str) -> LinkTls {
+        LinkTls::with_authority(&self.identity(host), self.pem.as_bytes(), Provider::AwsLcRs).unwrap()
+    }
+
+    fn identity(&self, host: &str) -> TlsIdentity {
         let params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
         let key = rcgen::KeyPair::generate().unwrap();
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
-        let identity = TlsIdentity::from_pem(pem, key.serialize_pem());
-        LinkTls::with_authority(&identity, self.pem.as_bytes(), Provider::AwsLcRs).unwrap()
+        TlsIdentity::from_pem(pem, key.serialize_pem())
     }
 }
 
@@ -365,4 +368,20 @@ fn certificates_of_the_clusters_authority_will_do() {
     d.want(&b, b.address);
     thread::sleep(Duration::from_millis(300));
     assert_eq!(d.told("Up") + d.told("met"), 0);
+}
+
+#[test]
+fn certificates_are_replaced_while_nodes_run() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let node = |i, tls| Node::start(i, Runtime::Threads, Trust::Certificates, tls);
+    let tls = old.tls("node-1");
+    let (a, b) = (node(1, tls.clone()), node(2, new.tls("node-2")));
+    a.want(&b, b.address);
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(a.told("Up") + b.told("Up"), 0, "they trust different authorities");
+    let damaged = tls.reload(&TlsIdentity::from_pem("no certificate", ""), b"", Provider::AwsLcRs);
+    assert!(damaged.is_err());
+    tls.reload(&new.identity("node-1"), new.pem.as_bytes(), Provider::AwsLcRs).unwrap();
+    a.wait_told("Up");
+    b.wait_told("Up");
 }
