@@ -6,6 +6,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use support::authority::{Authority, CERTIFIED};
 use support::client::Client;
 use support::nodes::{DOMAIN, Nodes, PASSWORD, SECRET, name};
 use support::{PATIENCE, TestServer, eventually};
@@ -197,6 +198,80 @@ fn a_wrong_secret_is_told_to_both_and_breaks_nothing() {
     send(&mut juliet, &to_romeo, 0..10);
     read_until(&mut romeo, "the cluster goes on", |c| c.got.len() == 10);
     assert_eq!(nodes.count(0, "a node is", &name(3)) + nodes.count(1, "a node is", &name(3)), 0);
+}
+
+#[test]
+fn nodes_know_each_other_by_certificates_of_one_authority() {
+    let (ours, other) = (Authority::new("ours"), Authority::new("another"));
+    let mut nodes = Nodes::start_certified(2, &ours);
+    for user in ["juliet", "romeo", "nurse"] {
+        nodes.add_user(user);
+    }
+    let (mut juliet, mut romeo) = (nodes.client(0, "juliet"), nodes.client(1, "romeo"));
+    meet(&mut juliet, &mut romeo);
+
+    // One with a certificate of another authority.
+    let mut stranger = nodes.another_certified(&name(3), &other, &name(3));
+    let doubt = "does not believe";
+    println!("{}", said_of(&stranger, "no link to n1@127.0.0.1: this node", doubt));
+    println!("{}", said_of(&nodes.nodes[0], "no link to ", doubt));
+    assert_eq!((stranger.health(), nodes.nodes[0].health()), (Some(200), Some(200)));
+    let to_romeo = format!("romeo@{DOMAIN}/here");
+    send(&mut juliet, &to_romeo, 0..10);
+    read_until(&mut romeo, "the cluster goes on", |c| c.got.len() == 10);
+    assert_eq!(nodes.count(0, "a node is", &name(3)) + nodes.count(1, "a node is", &name(3)), 0);
+
+    // What is no certificate, or one for another node, is not taken by a node that runs, and a signal does not change that.
+    let directory = nodes.nodes[1].directory.path().to_owned();
+    let refused = "the new certificates for links are not used; the old ones stay";
+    support::put(&directory.join("node.pem"), "no certificate");
+    nodes.nodes[1].wait_for_log(refused);
+    ours.put(&directory, &name(1));
+    nodes.nodes[1].wait_for_log("is a certificate for n1@127.0.0.1, not for this node, n2@127.0.0.1");
+    nodes.nodes[1].signal(rustix::process::Signal::HUP);
+    eventually("it is said again", || (nodes.nodes[1].log().matches(refused).count() >= 3).then_some(()));
+
+    // One of the right authority is, without another start, by a node that nobody believed before.
+    ours.put(stranger.directory.path(), &name(3));
+    stranger.wait_for_log("certificates for links loaded anew");
+    nodes.nodes.push(stranger);
+    for n in [0, 1] {
+        nodes.wait_until_up(n, &name(3));
+        nodes.wait_until_up(2, &name(n + 1));
+        assert_eq!(nodes.count(n, "a node is down", &name(2 - n)), 0, "links that stand go on");
+    }
+    let mut nurse = nodes.client(2, "nurse");
+    send(&mut nurse, &to_romeo, 10..20);
+    read_until(&mut romeo, "the third node takes part", |c| c.got.len() == 20);
+}
+
+/// Waits for a line of a node's log that starts and goes on like this, and returns it.
+fn said_of(server: &TestServer, start: &str, part: &str) -> String {
+    eventually(part, || {
+        let lines = server.lines();
+        let said = lines.iter().filter_map(|line| line["message"].as_str());
+        said.into_iter().find(|said| said.starts_with(start) && said.contains(part)).map(str::to_owned)
+    })
+}
+
+#[test]
+fn a_node_does_not_start_with_a_certificate_for_another() {
+    let directory = tempfile::tempdir().expect("a directory");
+    Authority::new("ours").put(directory.path(), "chat@elsewhere.example");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_chat"));
+    command.arg("serve").env_clear().current_dir(directory.path());
+    for setting in ["store.url=memory:", "listen.c2s=", "listen.c2s_tls=", "listen.web=", "listen.admin="] {
+        command.args(["--set", setting]);
+    }
+    for (key, value) in CERTIFIED.into_iter().chain([("node.name", "chat@here.example")]) {
+        command.args(["--set", &format!("{key}={value}")]);
+    }
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let why =
+        "error: node.pem is a certificate for chat@elsewhere.example, not for this node, chat@here.example";
+    assert!(said.starts_with(why), "{said}");
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn what_is_in_the_way_is_named() {
     for alone in ["cluster.role=standby", "cluster.active_wanted=4"] {
         let (code, said) = serve(&["store.url=memory:", alone]);
         assert_eq!(code, Some(2), "{alone}");
-        assert!(said.contains("without cluster.secret the node stays alone"), "{said}");
+        assert!(said.contains("without cluster.secret or cluster.cert the node stays alone"), "{said}");
     }
     let (code, said) = serve(&[
         "store.url=memory:",

@@ -108,22 +108,47 @@ impl Rules<'_> {
             }
             return;
         }
-        let no_secret = !self.view.is_set("cluster.secret");
+        self.link_certificates();
+        // Of one alone it is said that it needs the others.
+        let trusts = ["cluster.secret", "cluster.cert", "cluster.key", "cluster.ca"];
+        let is_trusting = trusts.iter().any(|name| self.view.is_set(name));
         for name in ["cluster.nodes", "cluster.dns", "memtabd.nodes", "memtabd.high_limit"] {
-            if no_secret && set.contains(&name) {
+            if !is_trusting && set.contains(&name) {
                 self.error(
-                    &[name, "cluster.secret"],
-                    "the cluster's members need cluster.secret to trust each other",
+                    &[name, "cluster.secret", "cluster.cert"],
+                    "the cluster's members need cluster.secret, or certificates (cluster.cert), to trust each other",
                 );
             }
         }
         for name in ["cluster.role", "cluster.active_wanted"] {
-            if no_secret && set.contains(&name) {
+            if !is_trusting && set.contains(&name) {
                 self.error(
-                    &[name, "cluster.secret"],
-                    "means something in a cluster only, and without cluster.secret the node stays alone",
+                    &[name, "cluster.secret", "cluster.cert"],
+                    "means something in a cluster only, and without cluster.secret or cluster.cert the node stays alone",
                 );
             }
+        }
+    }
+
+    /// All of them or none, and no secret beside them: a node that takes either is as weak as the weaker of the two.
+    fn link_certificates(&mut self) {
+        let (cert, key, ca) = ("cluster.cert", "cluster.key", "cluster.ca");
+        for (name, others) in [(cert, [key, ca]), (key, [cert, ca]), (ca, [cert, key])] {
+            if !self.view.is_set(name) {
+                continue;
+            }
+            let missing: Vec<_> = others.into_iter().filter(|other| !self.view.is_set(other)).collect();
+            if !missing.is_empty() {
+                self.error(
+                    &[name, others[0], others[1]],
+                    &format!("needs {} as well", missing.join(" and ")),
+                );
+            }
+            self.file_exists(name);
+        }
+        if self.view.is_set(cert) && self.view.is_set("cluster.secret") {
+            let message = "cluster.secret is set as well: nodes know each other by the one or by the other";
+            self.error(&[cert, "cluster.secret"], message);
         }
     }
 

@@ -37,7 +37,7 @@ pub use secret::{MASK, Secret};
 pub use sources::{FlagSetting, Sources};
 pub use typed::{
     Auth, AuthMethod, Cluster, Config, DomainConfig, Drain, Durability, Effective, HttpAuth, Jwt, JwtKey,
-    Listen, Log, LogFormat, Paths, Role, Store, TlsFiles,
+    LinkFiles, Listen, Log, LogFormat, Paths, Role, Store, TlsFiles,
 };
 pub use types::{Cidr, HttpUrl, StoreUrl};
 

@@ -97,7 +97,7 @@ pub struct Paths {
     pub storage: PathBuf,
 }
 
-/// The cluster. Without a secret the node is alone.
+/// The cluster. Without a secret and without certificates the node is alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
     /// All members that are known from the configuration, this node perhaps among them: listed, or siblings
@@ -107,10 +107,21 @@ pub struct Cluster {
     pub dns: Option<String>,
     /// None, the secret, or while it is rotated two, of which the first is this node's own. At least 16 bytes each.
     pub secrets: Vec<Secret>,
+    /// The certificates that nodes know each other by. Never beside a secret.
+    pub certificates: Option<LinkFiles>,
     /// Whether this node takes clients at once.
     pub role: Role,
     /// How many nodes should be active.
     pub active_wanted: Option<u16>,
+}
+
+/// What nodes show each other, and by what they believe it; all PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkFiles {
+    /// The node's own certificate.
+    pub own: TlsFiles,
+    /// The authorities that all nodes' certificates are of.
+    pub ca: PathBuf,
 }
 
 /// What a node of a cluster does at first (docs/ARCHITECTURE.md).
@@ -234,7 +245,7 @@ pub struct HttpAuth {
 /// A certificate and its key, both PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The chain, the server's own certificate first.
+    /// The chain, the own certificate first.
     pub cert: PathBuf,
     /// The private key.
     pub key: PathBuf,
@@ -354,7 +365,7 @@ impl Drain {
     fn build(view: View<'_>) -> Drain {
         let grace = view.int_or_none("drain.grace").map(Duration::from_nanos);
         // There is nobody to take over from a lone node: the sooner it is back the better.
-        let usual = if view.secrets("cluster.secret").is_empty() { Duration::ZERO } else { GRACE_IN_CLUSTER };
+        let usual = if Cluster::build(view).is_on() { GRACE_IN_CLUSTER } else { Duration::ZERO };
         Drain {
             grace: grace.unwrap_or(usual),
             rate: view.int("drain.rate") as u32,
@@ -378,6 +389,7 @@ impl Cluster {
             members,
             dns: view.text_or_none("cluster.dns").map(str::to_owned),
             secrets: view.secrets("cluster.secret").to_vec(),
+            certificates: LinkFiles::build(view),
             role: match view.text("cluster.role") {
                 "standby" => Role::Standby,
                 _ => Role::Active,
@@ -388,23 +400,34 @@ impl Cluster {
 
     /// Whether the configuration names or allows other nodes.
     pub fn is_on(&self) -> bool {
-        !self.secrets.is_empty()
+        !self.secrets.is_empty() || self.certificates.is_some()
     }
 
     /// Whether any setting would mean something to a cluster only.
     pub fn is_asked_for(&self) -> bool {
-        let Cluster { members, dns, secrets, role, active_wanted } = self;
-        let named = !members.is_empty() || dns.is_some() || !secrets.is_empty();
+        let Cluster { members, dns, role, active_wanted, .. } = self;
+        let named = !members.is_empty() || dns.is_some() || self.is_on();
         named || *role != Role::Active || active_wanted.is_some()
+    }
+}
+
+impl LinkFiles {
+    fn build(view: View<'_>) -> Option<LinkFiles> {
+        let own = TlsFiles::build(view, "cluster.cert", "cluster.key")?;
+        view.path_or_none("cluster.ca").map(|ca| LinkFiles { own, ca: ca.clone() })
+    }
+}
+
+impl TlsFiles {
+    fn build(view: View<'_>, cert: &'static str, key: &'static str) -> Option<TlsFiles> {
+        let (cert, key) = view.path_or_none(cert).zip(view.path_or_none(key))?;
+        Some(TlsFiles { cert: cert.clone(), key: key.clone() })
     }
 }
 
 impl DomainConfig {
     fn build(view: View<'_>) -> DomainConfig {
-        let tls = match (view.path_or_none("tls.cert"), view.path_or_none("tls.key")) {
-            (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.clone(), key: key.clone() }),
-            _ => None,
-        };
+        let tls = TlsFiles::build(view, "tls.cert", "tls.key");
         DomainConfig {
             auth: Auth::build(view),
             tls,

@@ -1,12 +1,12 @@
-//! Certificates: which ones the configuration names, and whether their files have changed.
+//! Certificates for clients: which ones the configuration names, and their renewal.
 
-use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chat_net::tls::{CertificateSummary, Identity, Tls, TlsConfig, TlsError, self_signed};
 
+use super::watch::Watch;
 use crate::Failure;
 use crate::config::{Config, TlsFiles};
 use crate::files::{self, Readers};
@@ -103,7 +103,8 @@ impl Certificates {
         [(None, default)].into_iter().chain(own).filter_map(|(d, s)| s.ok().map(|s| (d, s))).collect()
     }
 
-    fn stamp(&self) -> Vec<Option<Stamp>> {
+    /// All that may change.
+    fn paths(&self) -> Vec<PathBuf> {
         let default = match &self.default {
             Source::Files(files) => Some(files),
             Source::Memory(_) => None,
@@ -111,71 +112,42 @@ impl Certificates {
         let pairs = default.into_iter().chain(self.by_domain.iter().map(|(_, files)| files));
         let authorities =
             self.client_ca.iter().chain(self.client_ca_by_domain.iter().filter_map(|(_, p)| p.as_ref()));
-        let paths = pairs.flat_map(|files| [&files.cert, &files.key]).chain(authorities);
-        paths.map(|path| Stamp::of(path)).collect()
+        pairs.flat_map(|files| [&files.cert, &files.key]).chain(authorities).cloned().collect()
     }
 }
 
-/// What changes when a file is written or replaced, or when a link on the way to it points elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    bytes: u64,
-    #[cfg(unix)]
-    node: (u64, u64, i64, i64),
-}
-
-impl Stamp {
-    /// `None`: there is no such file.
-    fn of(path: &Path) -> Option<Stamp> {
-        fs::metadata(path).ok().map(|metadata| Stamp::read(&metadata))
-    }
-
-    fn read(metadata: &Metadata) -> Stamp {
-        #[cfg(unix)]
-        use std::os::unix::fs::MetadataExt as _;
-        Stamp {
-            modified: metadata.modified().ok(),
-            bytes: metadata.len(),
-            #[cfg(unix)]
-            node: (metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
-/// Looks for changes of the files. Not a watch of the system's: those miss what happens behind the links that
-/// Kubernetes swaps, and on network file systems; asking for a handful of files twice a second costs nothing.
-pub(super) struct Watch {
+/// The certificates that clients see, kept up to date.
+pub(super) struct Renewal {
     pub(super) certificates: Certificates,
-    /// When they were last loaded, or failed to.
-    tried: Vec<Option<Stamp>>,
-    /// At the last look.
-    seen: Vec<Option<Stamp>>,
+    watch: Watch,
+    tls: Tls,
 }
 
-impl Watch {
+impl Renewal {
     /// Loads the certificates for the first time.
-    pub(super) fn start(certificates: Certificates) -> Result<(Watch, Tls), Failure> {
-        let stamp = certificates.stamp();
+    pub(super) fn start(certificates: Certificates) -> Result<Renewal, Failure> {
+        let watch = Watch::new(certificates.paths());
         let tls = Tls::new(&certificates.load()?)?;
-        Ok((Watch { certificates, tried: stamp.clone(), seen: stamp }, tls))
+        Ok(Renewal { certificates, watch, tls })
     }
 
-    /// Whether the files have changed, and have stayed as they are since the last look: a certificate and its key are
-    /// seldom replaced in the same instant.
-    pub(super) fn look(&mut self) -> bool {
-        let now = self.certificates.stamp();
-        let settled = now == self.seen;
-        self.seen = now;
-        settled && self.seen != self.tried
+    /// What follows every change.
+    pub(super) fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    /// Loads the certificates again if their files have changed.
+    pub(super) fn look(&mut self) {
+        if self.watch.look() {
+            self.reload();
+        }
     }
 
     /// Loads the certificates again. If they are no good, those in force stay, and the next try is made when the files
     /// change once more.
-    pub(super) fn reload(&mut self, tls: &Tls) {
-        self.tried = self.certificates.stamp();
-        self.seen = self.tried.clone();
-        match self.certificates.load().and_then(|config| tls.reload(&config)) {
+    pub(super) fn reload(&mut self) {
+        self.watch.tries();
+        match self.certificates.load().and_then(|config| self.tls.reload(&config)) {
             Ok(()) => {
                 tracing::info!("certificates loaded anew");
                 self.log();
@@ -186,20 +158,35 @@ impl Watch {
 
     /// Logs which certificates are in force, and what is wrong with them.
     pub(super) fn log(&self) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
         for (domain, summary) in self.certificates.summaries() {
             let (domain, fingerprint) = (domain.unwrap_or("-"), &summary.fingerprint);
-            let days = summary.validity.map(|(_, last)| (last - now).div_euclid(86_400));
-            match summary.validity {
-                Some((_, last)) if last < now => {
-                    tracing::warn!(domain, %fingerprint, "the certificate has expired");
-                }
-                Some((first, _)) if first > now => {
-                    tracing::warn!(domain, %fingerprint, "the certificate is not valid yet");
-                }
-                _ => tracing::info!(domain, %fingerprint, days, "certificate (SHA-256)"),
+            match Term::of(&summary) {
+                Term::Expired => tracing::warn!(domain, %fingerprint, "the certificate has expired"),
+                Term::Early => tracing::warn!(domain, %fingerprint, "the certificate is not valid yet"),
+                Term::Days(days) => tracing::info!(domain, %fingerprint, days, "certificate (SHA-256)"),
             }
+        }
+    }
+}
+
+/// How long a certificate is good for.
+pub(super) enum Term {
+    Expired,
+    /// It is not valid yet.
+    Early,
+    /// So many days more, if it says.
+    Days(Option<i64>),
+}
+
+impl Term {
+    /// From now on.
+    pub(super) fn of(summary: &CertificateSummary) -> Term {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        match summary.validity {
+            Some((_, last)) if last < now => Term::Expired,
+            Some((first, _)) if first > now => Term::Early,
+            validity => Term::Days(validity.map(|(_, last)| (last - now).div_euclid(86_400))),
         }
     }
 }
@@ -231,6 +218,8 @@ fn own_certificate(domains: &[String], directory: Option<&Path>) -> Result<Sourc
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn domains(names: &[&str]) -> Vec<String> {
@@ -260,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_seen_once_they_have_settled() {
+    fn changes_count_once_they_have_settled() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name);
         let files = TlsFiles { cert: path("cert.pem"), key: path("key.pem") };
@@ -272,34 +261,29 @@ mod tests {
             client_ca_by_domain: Vec::new(),
             self_signed: false,
         };
-        let (mut watch, tls) = Watch::start(certificates).expect("good");
-        let names = |tls: &Tls| tls.summary().dns_names;
-        assert!(!watch.look());
+        let mut renewal = Renewal::start(certificates).expect("good");
+        let names = |renewal: &Renewal| renewal.tls().summary().dns_names;
 
         put(&files, "two.example");
-        assert!(!watch.look(), "it may still be changing");
-        assert!(watch.look());
-        watch.reload(&tls);
-        assert_eq!(names(&tls), ["two.example"]);
-        assert!(!watch.look());
+        renewal.look();
+        assert_eq!(names(&renewal), ["one.example"], "they may still be changing");
+        renewal.look();
+        assert_eq!(names(&renewal), ["two.example"]);
 
         fs::write(&files.key, "no key").expect("written");
-        assert!(!watch.look());
-        assert!(watch.look());
-        watch.reload(&tls);
-        assert_eq!(names(&tls), ["two.example"], "the old one stays");
-        assert!(!watch.look(), "no second try with the same files");
+        renewal.look();
+        renewal.look();
+        assert_eq!(names(&renewal), ["two.example"], "the old one stays");
 
         put(&files, "three.example");
-        watch.look();
-        assert!(watch.look());
-        watch.reload(&tls);
-        assert_eq!(names(&tls), ["three.example"]);
+        renewal.look();
+        renewal.look();
+        assert_eq!(names(&renewal), ["three.example"]);
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_link_that_points_elsewhere_is_a_change() {
+    fn what_kubernetes_puts_in_their_place_is_taken() {
         use std::os::unix::fs::symlink;
         let directory = tempfile::tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name);
@@ -319,12 +303,11 @@ mod tests {
             client_ca_by_domain: Vec::new(),
             self_signed: false,
         };
-        let (mut watch, tls) = Watch::start(certificates).expect("good");
+        let mut renewal = Renewal::start(certificates).expect("good");
         symlink("v2", path("..data_tmp")).expect("linked");
         fs::rename(path("..data_tmp"), path("..data")).expect("renamed");
-        watch.look();
-        assert!(watch.look());
-        watch.reload(&tls);
-        assert_eq!(tls.summary().dns_names, ["two.example"]);
+        renewal.look();
+        renewal.look();
+        assert_eq!(renewal.tls().summary().dns_names, ["two.example"]);
     }
 }

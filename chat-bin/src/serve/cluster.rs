@@ -9,20 +9,33 @@ use chat_net::cluster::{Cluster, LinkTls};
 use chat_net::net::bind;
 use chat_net::tls::Provider;
 
+use super::link_certificates::LinkCertificates;
 use crate::Failure;
 use crate::config::{Config, Origin, Role, StoreUrl};
 
-/// What the server needs for it, listening already; `None` for a node that stays alone.
+/// What the server needs for it, listening already, and the certificates that are to be kept up to date; `None` for a node
+/// that stays alone.
 ///
 /// # Errors
-/// An address cannot be listened on.
-pub(super) fn of(config: &Config, addresses: Vec<SocketAddr>) -> Result<Option<Cluster>, Failure> {
+/// An address cannot be listened on, or the certificates are no good.
+pub(super) fn of(
+    config: &Config,
+    addresses: Vec<SocketAddr>,
+) -> Result<Option<(Cluster, Option<LinkCertificates>)>, Failure> {
     let cluster = &config.cluster;
-    let [secret, others @ ..] = &cluster.secrets[..] else { return Ok(None) };
+    let (trust, tls, certificates) = match (&cluster.secrets[..], &cluster.certificates) {
+        ([], None) => return Ok(None),
+        ([], Some(files)) => {
+            let certificates = LinkCertificates::start(files, &config.node)?;
+            (Trust::Certificates, certificates.tls(), Some(certificates))
+        }
+        ([secret, others @ ..], _) => {
+            let other = others.first().map(|other| other.expose().as_bytes());
+            let secrets = Secrets::new(secret.expose().as_bytes(), other)?;
+            (Trust::Secrets(secrets), LinkTls::with_secret(Provider::AwsLcRs)?, None)
+        }
+    };
     warn(config, &addresses);
-    let other = others.first().map(|other| other.expose().as_bytes());
-    let secrets =
-        Secrets::new(secret.expose().as_bytes(), other).map_err(|error| Failure::new(error.to_string()))?;
     // Who moves the port moves it on all nodes, as a rule.
     let port = addresses.iter().map(SocketAddr::port).find(|port| *port != 0);
     let settings = Settings {
@@ -36,11 +49,10 @@ pub(super) fn of(config: &Config, addresses: Vec<SocketAddr>) -> Result<Option<C
         },
         active_wanted: cluster.active_wanted,
         release: env!("CARGO_PKG_VERSION").into(),
-        ..Settings::new(config.node.clone(), Trust::Secrets(secrets))
+        ..Settings::new(config.node.clone(), trust)
     };
-    let tls = LinkTls::with_secret(Provider::AwsLcRs)?;
     let listeners = addresses.into_iter().map(bind).collect::<Result<Vec<_>, _>>()?;
-    Ok(Some(Cluster::new(settings, tls).listen(listeners)))
+    Ok(Some((Cluster::new(settings, tls).listen(listeners), certificates)))
 }
 
 /// What is allowed but can hardly be meant.

@@ -1,7 +1,7 @@
 //! A node as a process of its own: `chat serve`.
 //!
-//! Owns: the order of starting and stopping, the drain before the end, the log, signals, certificates and their renewal,
-//! authenticators as configured, the keys beside the data, the web port, the backdoor, and the welcome on a first start.
+//! Owns: the order of starting and stopping, the drain before the end, the log, signals, certificates (for clients, and for links
+//! between nodes) and their renewal, authenticators as configured, the keys beside the data, the web port, the backdoor, and the welcome on a first start.
 //! In: a [`Config`], signals, requests to the backdoor, changed certificate files. Out: a running [`Server`](chat_net::server::Server), log lines on
 //! stdout, an exit code.
 //! Invariants: nothing listens unless everything that it needs is there; the health check says 200 only while clients
@@ -17,10 +17,12 @@ mod domains;
 mod drain;
 mod http;
 mod keys;
+mod link_certificates;
 mod log;
 mod node;
 mod operator;
 mod signals;
+mod watch;
 mod web;
 
 use std::time::{Duration, Instant};

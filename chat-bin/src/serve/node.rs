@@ -9,15 +9,15 @@ use chat_net::cluster::{ClusterEnd, ClusterHandle};
 use chat_net::proxy::TrustedProxies;
 use chat_net::server::{Listener, Server, ServerHandle};
 use chat_net::spawn::Spawner;
-use chat_net::tls::Tls;
 
 use super::backdoor;
-use super::certificates::{Certificates, Watch};
+use super::certificates::{Certificates, Renewal};
 use super::cluster;
 use super::demo::{self, DemoAccount, Welcome};
 use super::domains::Parts;
 use super::http::Port;
 use super::keys::Keys;
+use super::link_certificates::LinkCertificates;
 use super::operator::Operator;
 use super::web::{self, Healthy};
 use crate::Failure;
@@ -28,8 +28,9 @@ use crate::store::{self, Opener};
 pub(super) struct Node {
     pub(super) handle: ServerHandle,
     pub(super) operator: Arc<Operator>,
-    watch: Watch,
-    tls: Tls,
+    certificates: Renewal,
+    /// Of a node of a cluster that goes by them.
+    link_certificates: Option<LinkCertificates>,
 }
 
 impl Node {
@@ -48,17 +49,17 @@ impl Node {
             Some(shared) => shared,
             None => Keys::load_or_make(directory.as_deref())?.salt_secret,
         };
-        let certificates = Certificates::new(config, directory.as_deref())?;
-        let (watch, tls) = Watch::start(certificates)?;
+        let certificates = Renewal::start(Certificates::new(config, directory.as_deref())?)?;
         let parts =
             Parts { accounts: opened.accounts.clone(), keys: KeyPool::new()?, spawner: Spawner::current() };
         let accounts = demo::make(config, &*opened.accounts)?;
         let web = Port::listen(&addresses(config, "listen.web"), web::BOUNDS)?;
         let backdoor = Port::listen(&addresses(config, "listen.admin"), backdoor::BOUNDS)?;
-        let cluster = cluster::of(config, addresses(config, "listen.cluster"))?;
+        let (cluster, link_certificates) = cluster::of(config, addresses(config, "listen.cluster"))?.unzip();
+        let link_certificates = link_certificates.flatten();
         let mut builder = Server::builder()
             .store(opened.store)
-            .tls(tls.clone())
+            .tls(certificates.tls().clone())
             .limits(config.common().limits.clone())
             .workers(u16::try_from(config.workers).unwrap_or(u16::MAX))
             .proxy_from(trusted_proxies(config)?)
@@ -87,7 +88,7 @@ impl Node {
         }
         let handle = builder.start()?;
         let operator = Arc::new(Operator::new(config, handle.clone()));
-        let node = Node { handle, operator: operator.clone(), watch, tls };
+        let node = Node { handle, operator: operator.clone(), certificates, link_certificates };
         backdoor::warn(&backdoor, config.admin_token.as_ref());
         node.announce(config, &[("web", &web), ("admin", &backdoor)], &accounts);
         backdoor::serve(backdoor, operator.clone(), config.admin_token.clone());
@@ -97,7 +98,10 @@ impl Node {
     }
 
     fn announce(&self, config: &Config, ports: &[(&str, &Port)], accounts: &[DemoAccount]) {
-        self.watch.log();
+        self.certificates.log();
+        if let Some(certificates) = &self.link_certificates {
+            certificates.log();
+        }
         let of = |wanted: Listener| {
             let all = self.handle.local_addrs().iter();
             all.filter(move |(kind, _)| *kind == wanted).map(|(_, address)| *address).collect::<Vec<_>>()
@@ -115,8 +119,8 @@ impl Node {
         if !accounts.is_empty() {
             let names: Vec<_> = accounts.iter().map(|account| account.jid.as_str()).collect();
             tracing::info!(accounts = names.join(" "), "demo accounts made");
-            let fingerprint = self.tls.summary().fingerprint;
-            let fingerprint = self.watch.certificates.self_signed.then_some(fingerprint.as_str());
+            let fingerprint = self.certificates.tls().summary().fingerprint;
+            let fingerprint = self.certificates.certificates.self_signed.then_some(fingerprint.as_str());
             // From a checkout it is not in the search path.
             let program = std::env::args().next().unwrap_or_else(|| "chat".to_owned());
             let (clients, clients_tls) = (&clients, &clients_tls);
@@ -138,14 +142,18 @@ impl Node {
 
     /// Loads the certificates again if their files have changed.
     pub(super) fn look_at_certificates(&mut self) {
-        if self.watch.look() {
-            self.reload_certificates();
+        self.certificates.look();
+        if let Some(certificates) = &mut self.link_certificates {
+            certificates.look();
         }
     }
 
     /// Loads the certificates again.
     pub(super) fn reload_certificates(&mut self) {
-        self.watch.reload(&self.tls);
+        self.certificates.reload();
+        if let Some(certificates) = &mut self.link_certificates {
+            certificates.reload();
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! Not here: what real clients do (the tests that use this).
 #![allow(dead_code)] // Each test binary uses its own part.
 
+pub mod authority;
 pub mod client;
 pub mod nodes;
 pub mod raw;

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use chat_net::store::postgres::private::Private;
 use rustix::process::Signal;
 
+use tempfile::TempDir;
+
+use super::authority::{Authority, CERTIFIED};
 use super::client::Client;
 use super::{TestServer, eventually};
 
@@ -24,6 +27,10 @@ pub struct Nodes {
     pub nodes: Vec<TestServer>,
 }
 
+fn tempdir() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
 /// What a node is called.
 pub fn name(n: usize) -> String {
     format!("n{n}@127.0.0.1")
@@ -40,25 +47,50 @@ impl Nodes {
         let database = Private::start();
         let url = database.database();
         let mut nodes = Nodes { database, url, nodes: Vec::new() };
-        let count = settings.len();
         for (n, own) in settings.iter().enumerate() {
-            let node = nodes.another_with(&name(n + 1), SECRET, own);
+            let own: Vec<_> = [("cluster.secret", SECRET)].iter().chain(*own).copied().collect();
+            let node = nodes.another_with(tempdir(), &name(n + 1), &own);
             nodes.nodes.push(node);
         }
+        nodes.wait_until_all_are_up();
+        nodes
+    }
+
+    /// Nodes that know each other by certificates of this authority, once each has seen all others.
+    pub fn start_certified(count: usize, authority: &Authority) -> Nodes {
+        let database = Private::start();
+        let url = database.database();
+        let mut nodes = Nodes { database, url, nodes: Vec::new() };
+        for n in 1..=count {
+            let node = nodes.another_certified(&name(n), authority, &name(n));
+            nodes.nodes.push(node);
+        }
+        nodes.wait_until_all_are_up();
+        nodes
+    }
+
+    fn wait_until_all_are_up(&self) {
+        let count = self.nodes.len();
         for n in 0..count {
             for other in (0..count).filter(|other| *other != n) {
-                nodes.wait_until_up(n, &name(other + 1));
+                self.wait_until_up(n, &name(other + 1));
             }
         }
-        nodes
     }
 
     /// A server that lists the first node, of this name and with this secret.
     pub fn another(&self, name: &str, secret: &str) -> TestServer {
-        self.another_with(name, secret, &[])
+        self.another_with(tempdir(), name, &[("cluster.secret", secret)])
     }
 
-    fn another_with(&self, name: &str, secret: &str, own: &[(&str, &str)]) -> TestServer {
+    /// The same with a certificate of this authority for the name of a node.
+    pub fn another_certified(&self, name: &str, authority: &Authority, of: &str) -> TestServer {
+        let directory = tempdir();
+        authority.put(directory.path(), of);
+        self.another_with(directory, name, &CERTIFIED)
+    }
+
+    fn another_with(&self, directory: TempDir, name: &str, own: &[(&str, &str)]) -> TestServer {
         let first = self.nodes.first().map(|first| format!("{}:{}", self::name(1), first.cluster.port()));
         let mut settings = vec![
             ("c2s.allow_plaintext", "true"),
@@ -69,11 +101,10 @@ impl Nodes {
             ("listen.cluster", "127.0.0.1:0"),
             // No balancer asks.
             ("drain.grace", "0s"),
-            ("cluster.secret", secret),
         ];
         settings.extend(first.as_ref().map(|first| ("cluster.nodes", first.as_str())));
         settings.extend(own);
-        TestServer::start(&settings)
+        TestServer::start_in(directory, &settings)
     }
 
     /// An account that all nodes know.

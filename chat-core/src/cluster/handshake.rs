@@ -19,10 +19,11 @@
 //! Not here: which of several connections becomes the link (`cluster/link/`), sockets, TLS and certificates
 //! (`chat-net`).
 
+mod doubt;
+mod secrets;
+
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use smol_str::SmolStr;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
@@ -32,64 +33,17 @@ use super::wire::{
     Hello, Kind, PROOF_BYTES, Proof, Refusal, Seen, Versions, VersionsApart, WireFault, read_frame,
     write_frame,
 };
-use crate::base::limits::{LINK_GREETING_BYTES_MAX, LINK_GREETING_FRAME_BYTES_MAX, LINK_SECRET_BYTES_MIN};
+use crate::base::limits::{LINK_GREETING_BYTES_MAX, LINK_GREETING_FRAME_BYTES_MAX};
 use crate::base::{Mono, Span};
+
+pub use doubt::{CertificateFault, Doubt};
+use secrets::hmac;
+pub use secrets::{SecretTooShort, Secrets};
 
 /// Bytes of the exporter of a TLS connection that a handshake wants.
 pub const EXPORTER_BYTES: usize = 32;
 /// The label under which the exporter is asked for; without context.
 pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-chat-link";
-/// What the keys are derived for (RFC 5869's `info`).
-const KEY_INFO: &[u8] = b"chat link";
-
-/// A cluster secret that is too short to be one.
-///
-/// The operator's fault; nothing has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the cluster secret has {0} bytes; it has to have at least 16 random ones")]
-pub struct SecretTooShort(pub usize);
-
-/// The secrets of a cluster: the one in use, and during a replacement another that is accepted, too. Never printed; wiped
-/// when dropped.
-///
-/// To replace a secret: give every node the pair (old, new), then every node (new, old), then the new one alone. All the
-/// while each two nodes have one in common.
-#[derive(Clone)]
-pub struct Secrets(Vec<Zeroizing<[u8; PROOF_BYTES]>>);
-
-impl Secrets {
-    /// The secret in use and perhaps another; each of at least [`LINK_SECRET_BYTES_MIN`] bytes, which the operator
-    /// drew at random.
-    pub fn new(secret: &[u8], other: Option<&[u8]>) -> Result<Secrets, SecretTooShort> {
-        let derive = |secret: &[u8]| {
-            if secret.len() < LINK_SECRET_BYTES_MIN {
-                return Err(SecretTooShort(secret.len()));
-            }
-            // HKDF (RFC 5869) without salt, for one block of output.
-            let extracted = hmac(&[0; PROOF_BYTES], &[secret]);
-            Ok(hmac(&*extracted, &[KEY_INFO, &[1]]))
-        };
-        let mut keys = vec![derive(secret)?];
-        if let Some(other) = other {
-            keys.push(derive(other)?);
-        }
-        Ok(Secrets(keys))
-    }
-}
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({})", self.0.len())
-    }
-}
-
-fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<[u8; PROOF_BYTES]> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104 §2)");
-    for part in parts {
-        mac.update(part);
-    }
-    Zeroizing::new(mac.finalize().into_bytes().into())
-}
 
 /// By what nodes believe each other.
 #[derive(Debug, Clone)]
@@ -156,6 +110,9 @@ pub enum HandshakeError {
     /// Something else than a node is at the other end, or one that breaks the protocol.
     #[error("what the other side says is no greeting of a node: {0}")]
     Malformed(#[from] WireFault),
+    /// One side does not believe the certificate of the other. There was no greeting.
+    #[error(transparent)]
+    Certificate(#[from] CertificateFault),
     /// More bytes than any greeting has.
     #[error("the other side says more than a greeting has")]
     TooMuch,
@@ -182,6 +139,8 @@ pub enum HandshakeInput<'a> {
     Received(&'a [u8]),
     /// No more bytes will.
     Closed,
+    /// No more bytes will, and TLS has told why.
+    Denied(CertificateFault),
     /// Nothing: time has passed.
     Timer,
 }
@@ -245,6 +204,7 @@ impl Handshake {
         match input {
             HandshakeInput::Received(bytes) => self.on_received(bytes),
             HandshakeInput::Closed => self.end(Err(HandshakeError::Closed)),
+            HandshakeInput::Denied(fault) => self.end(Err(fault.into())),
             HandshakeInput::Timer => {}
         }
         if now >= self.deadline {
@@ -400,18 +360,21 @@ impl Handshake {
         if peer.boot == me.boot {
             return Err(Refusal::Itself);
         }
-        if peer.name == me.name {
-            return Err(Refusal::NameTaken(me.incarnation));
-        }
-        let meant = match &self.side {
-            Side::Dialler(Some(name)) => *name == peer.name,
-            Side::Dialler(None) | Side::Listener => true,
-        };
+        // Before anything is made of the name: who is taken for a namesake may stop a node.
         let certified = match self.me.trust {
             Trust::Certificates => self.channel.certified.contains(&peer.name),
             Trust::Secrets(_) => true,
         };
-        if meant && certified { Ok(()) } else { Err(Refusal::Name) }
+        if !certified {
+            return Err(Refusal::Name);
+        }
+        if peer.name == me.name {
+            return Err(Refusal::NameTaken(me.incarnation));
+        }
+        match &self.side {
+            Side::Dialler(Some(name)) if *name != peer.name => Err(Refusal::Name),
+            Side::Dialler(_) | Side::Listener => Ok(()),
+        }
     }
 
     /// The number of the key that one of the proofs was made with. All are compared, in full, whatever they are.

@@ -30,12 +30,16 @@ pub(super) struct Conn {
     socket: Socket,
     tls: Box<Connection>,
     pub stage: Stage,
-    /// Whom this node dialled, and where.
-    pub dialled: Option<(Peer, SocketAddr)>,
+    /// Whom this node dialled.
+    pub dialled: Option<Peer>,
+    /// Where the other side is.
+    pub address: SocketAddr,
     /// The machine has more to send than there is room for.
     pub blocked: bool,
     /// There may be more to read, although nobody will say so.
     pub is_ready: bool,
+    /// TLS has failed: nothing that comes means anything any more.
+    pub has_failed: bool,
     /// The socket was told that nothing follows.
     shut: bool,
 }
@@ -91,7 +95,8 @@ impl Conn {
     pub(super) fn new(
         socket: Socket,
         tls: &LinkTls,
-        dialled: Option<(Peer, SocketAddr)>,
+        dialled: Option<Peer>,
+        address: SocketAddr,
         by: Instant,
     ) -> Result<Conn, rustls::Error> {
         let tls = Box::new(tls.connection(dialled.is_some())?);
@@ -100,8 +105,10 @@ impl Conn {
             tls,
             stage: Stage::Securing(by),
             dialled,
+            address,
             blocked: false,
             is_ready: false,
+            has_failed: false,
             shut: false,
         })
     }
@@ -170,6 +177,7 @@ impl Conn {
 
     fn process(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if let Err(error) = self.tls.process_new_packets() {
+            self.has_failed = true;
             // The alert tells the other side, if there is room for it.
             let _ = self.flush(cx);
             return Err(io::Error::other(error));
@@ -227,10 +235,23 @@ impl Conn {
         if !std::mem::replace(&mut self.shut, true) {
             self.socket.shutdown_write()?;
         }
-        let progress = self.read(cx, scratch, |_| {})?;
+        let progress =
+            if self.has_failed { self.discard(cx, scratch)? } else { self.read(cx, scratch, |_| {})? };
         if progress == Progress::More {
             cx.waker().wake_by_ref();
         }
         Ok(progress == Progress::End)
+    }
+
+    /// Reads from the socket what there is, and makes nothing of it.
+    fn discard(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> io::Result<Progress> {
+        for _ in 0..READS_MAX {
+            match self.socket.poll_read(cx, scratch) {
+                Poll::Pending => return Ok(Progress::Pending),
+                Poll::Ready(Ok(0)) => return Ok(Progress::End),
+                Poll::Ready(result) => drop(result?),
+            }
+        }
+        Ok(Progress::More)
     }
 }

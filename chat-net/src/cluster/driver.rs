@@ -12,17 +12,19 @@ use std::time::{Duration, Instant};
 
 use chat_core::base::{Key, Mono, Now};
 use chat_core::cluster::discovery::Peer;
+use chat_core::cluster::handshake::CertificateFault;
 use chat_core::cluster::link::{LinkConn, LinksInput};
 
 use super::LinkTls;
 use super::conn::{Conn, Progress, Stage};
+use super::tls::certificate_fault;
 use crate::net::{Acceptor, Clock, Connecting, Incoming, Reactor, Runtime, Sleep, Socket, connect};
 
 /// How long a TCP connection may take, and then TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a closed connection may take to send what was written.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Connections of others whose TLS does not stand yet; beyond it new ones are closed.
+/// Connections whose TLS does not stand yet, or has failed; beyond it new ones of others are closed.
 const SECURING_MAX: usize = 64;
 /// Bytes that are read at a time: four records of TLS.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -91,7 +93,7 @@ pub struct LinkDriver {
     reactor: Option<Reactor>,
     /// What is ready, if somebody tells: then nothing else is looked at.
     ready: Option<Ready>,
-    accepted: Arc<Mutex<Vec<TcpStream>>>,
+    accepted: Arc<Mutex<Vec<(TcpStream, SocketAddr)>>>,
     dials: Vec<Dial>,
     conns: BTreeMap<LinkConn, Conn>,
     /// Kept for its memory.
@@ -141,11 +143,11 @@ struct Dial {
 }
 
 /// Takes what the acceptor has.
-struct Gate(Arc<Mutex<Vec<TcpStream>>>);
+struct Gate(Arc<Mutex<Vec<(TcpStream, SocketAddr)>>>);
 
 impl Incoming for Gate {
-    fn accepted(&mut self, _listener: usize, stream: TcpStream, _peer: SocketAddr) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+    fn accepted(&mut self, _listener: usize, stream: TcpStream, peer: SocketAddr) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((stream, peer));
     }
 
     fn poll_stop(&mut self, _cx: &mut Context<'_>) -> bool {
@@ -205,23 +207,23 @@ impl LinkDriver {
             let _ = Pin::new(acceptor).poll(cx);
         }
         let accepted = std::mem::take(&mut *self.accepted.lock().unwrap_or_else(PoisonError::into_inner));
-        for stream in accepted {
-            let securing = self.conns.values().filter(|c| matches!(c.stage, Stage::Securing(_))).count();
-            if securing >= SECURING_MAX {
+        for (stream, address) in accepted {
+            let unproved = |c: &&Conn| c.has_failed || matches!(c.stage, Stage::Securing(_));
+            if self.conns.values().filter(unproved).count() >= SECURING_MAX {
                 tracing::debug!("too many connections to the cluster's port that say nothing");
                 continue;
             }
             self.next += 1;
             match Socket::attach_as(Key::from_u64(self.next), stream, runtime) {
-                Ok(socket) => self.add(LinkConn(self.next), socket, None),
+                Ok(socket) => self.add(LinkConn(self.next), socket, None, address),
                 Err(error) => tracing::warn!(%error, "the reactor refuses a connection between nodes"),
             }
         }
     }
 
-    fn add(&mut self, id: LinkConn, socket: Socket, dialled: Option<(Peer, SocketAddr)>) {
+    fn add(&mut self, id: LinkConn, socket: Socket, dialled: Option<Peer>, address: SocketAddr) {
         let by = Instant::now() + CONNECT_TIMEOUT;
-        match Conn::new(socket, &self.tls, dialled.clone(), by) {
+        match Conn::new(socket, &self.tls, dialled.clone(), address, by) {
             Ok(conn) => drop(self.conns.insert(id, conn)),
             Err(error) => {
                 tracing::error!(%error, "TLS between nodes cannot be set up");
@@ -230,8 +232,8 @@ impl LinkDriver {
         }
     }
 
-    fn dial_failed(&mut self, dialled: Option<(Peer, SocketAddr)>) {
-        if let Some((peer, _)) = dialled {
+    fn dial_failed(&mut self, dialled: Option<Peer>) {
+        if let Some(peer) = dialled {
             self.machine.handle(self.now, LinksInput::DialFailed(peer));
         }
     }
@@ -251,10 +253,10 @@ impl LinkDriver {
             };
             let Dial { id, peer, address, .. } = self.dials.swap_remove(i);
             match result {
-                Ok(socket) => self.add(id, socket, Some((peer, address))),
+                Ok(socket) => self.add(id, socket, Some(peer), address),
                 Err(error) => {
                     tracing::debug!(?peer, %address, %error, "a node cannot be reached");
-                    self.dial_failed(Some((peer, address)));
+                    self.dial_failed(Some(peer));
                 }
             }
         }
@@ -269,10 +271,8 @@ impl LinkDriver {
                 }
                 more
             }
-            Err(error) => {
-                self.lose(id, &error);
-                false
-            }
+            // To see the other side's end.
+            Err(error) => self.lose(id, &error) && self.turn(id, cx),
         }
     }
 
@@ -313,7 +313,7 @@ impl LinkDriver {
         let channel = conn.channel(&self.tls).ok_or_else(|| io::Error::other("TLS has no exporter"))?;
         conn.stage = Stage::Open;
         let input = match conn.dialled.clone() {
-            Some((peer, address)) => LinksInput::Dialled { conn: id, peer, address, channel },
+            Some(peer) => LinksInput::Dialled { conn: id, peer, address: conn.address, channel },
             None => LinksInput::Accepted { conn: id, channel },
         };
         self.machine.handle(self.now, input);
@@ -342,17 +342,31 @@ impl LinkDriver {
         }
     }
 
-    fn lose(&mut self, id: LinkConn, error: &io::Error) {
-        let Some(conn) = self.conns.remove(&id) else { return };
-        match conn.stage {
-            Stage::Closing(_) => {}
-            Stage::Open => self.machine.handle(self.now, LinksInput::Closed(id)),
-            Stage::Securing(_) => {
-                let dialled = conn.dialled.as_ref().map(|(_, address)| *address);
-                tracing::info!(?dialled, %error, "a connection between nodes did not get through TLS");
-                self.dial_failed(conn.dialled);
+    /// A connection has failed. Whether it stays for a moment, until the other side has seen why.
+    fn lose(&mut self, id: LinkConn, error: &io::Error) -> bool {
+        let Some(mut conn) = self.conns.remove(&id) else { return false };
+        let fault = certificate_fault(error);
+        let input = match (&conn.stage, fault) {
+            (Stage::Closing(_), _) => return false,
+            (Stage::Open, None) => LinksInput::Closed(id),
+            (Stage::Open, Some(fault)) => LinksInput::Denied { conn: id, fault },
+            (Stage::Securing(_), Some(fault)) => {
+                LinksInput::Unbelieved { meant: conn.dialled.take(), address: conn.address, fault }
             }
+            (Stage::Securing(_), None) => {
+                let (address, dialled) = (conn.address, conn.dialled.is_some());
+                tracing::info!(%address, dialled, %error, "a connection between nodes did not get through TLS");
+                self.dial_failed(conn.dialled);
+                return false;
+            }
+        };
+        self.machine.handle(self.now, input);
+        let has_said_why = matches!(fault, Some(CertificateFault::Theirs(_)));
+        if has_said_why {
+            conn.stage = Stage::Closing(Instant::now() + CLOSE_TIMEOUT);
+            self.conns.insert(id, conn);
         }
+        has_said_why
     }
 
     /// Does what the machine asks for, until it asks for nothing. Whether there is something that was never polled.

@@ -25,7 +25,7 @@ mod tls;
 pub use driver::{LinkDriver, LinkEnd, LinkMachine, LinkRequest};
 pub use node::{Cluster, ClusterEnd, ClusterGone, ClusterHandle, ClusterStatus, Standing};
 pub use resolve::{Resolve, Resolved, Resolver, Then};
-pub use tls::LinkTls;
+pub use tls::{Authorities, LinkTls};
 
 #[cfg(all(test, feature = "aws-lc-rs"))]
 mod tests;

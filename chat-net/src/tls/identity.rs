@@ -2,7 +2,7 @@
 
 use super::certificate;
 use super::config::Provider;
-use super::{CertificateSummary, TlsError};
+use super::{CertificateSummary, ClientNames, TlsError};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -54,6 +54,11 @@ impl Identity {
     /// [`TlsError::NoCertificate`], [`TlsError::BadPem`].
     pub fn summary(&self) -> Result<CertificateSummary, TlsError> {
         Ok(summary(&certificates(&self.chain_pem, &self.chain_origin)?[0]))
+    }
+
+    /// The alternative names of the own certificate.
+    pub(crate) fn names(&self) -> Result<ClientNames, TlsError> {
+        Ok(certificate::names(&certificates(&self.chain_pem, &self.chain_origin)?[0]))
     }
 
     /// Decodes both, and checks that they belong together.

@@ -266,9 +266,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         "cluster.secret",
         Kind::Secrets,
         Fallback::Nothing,
-        "Shared secret of the cluster, at least 16 bytes; two, separated by white space, while it is rotated. Without one the node stays alone.",
+        "Shared secret of the cluster, at least 16 bytes; two, separated by white space, while it is rotated. Without one, and without certificates, the node stays alone.",
     ),
     Setting::new("cluster.secret_file", Kind::Path, Fallback::Nothing, "File that holds `cluster.secret`."),
+    Setting::new(
+        "cluster.cert",
+        Kind::Path,
+        Fallback::Nothing,
+        "Certificate chain (PEM) of this node for links with others, instead of a secret: for its name as XMPP address (id-on-xmppAddr), or for its host as DNS name, which stands for chat@ that host. Reloaded when it changes, as are the two below.",
+    ),
+    Setting::new("cluster.key", Kind::Path, Fallback::Nothing, "Private key of that certificate (PEM)."),
+    Setting::new(
+        "cluster.ca",
+        Kind::Path,
+        Fallback::Nothing,
+        "The cluster's own authority (PEM); several while it is replaced. Whoever has a certificate of it for a node's name is that node.",
+    ),
     Setting::new(
         "cluster.role",
         Kind::Choice(&["active", "standby"]),

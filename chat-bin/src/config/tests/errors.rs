@@ -186,9 +186,59 @@ fn a_cluster_does_not_start_on_sqlite() {
     assert_eq!(
         m.errors(),
         [
-            "environment CHAT_CLUSTER_DNS: cluster.dns: the cluster's members need cluster.secret to trust each other"
+            "environment CHAT_CLUSTER_DNS: cluster.dns: the cluster's members need cluster.secret, or certificates \
+             (cluster.cert), to trust each other"
         ]
     );
+}
+
+#[test]
+fn certificates_of_a_cluster_come_together_and_without_a_secret() {
+    let m = |toml: &str| Machine::with_toml(&format!("store.url = \"memory:\"\n[cluster]\n{toml}"));
+    let all = "cert = \"chat.toml\"\nkey = \"chat.toml\"\nca = \"chat.toml\"\n";
+    let cluster = m(&format!("{all}nodes = \"chat@a\"")).config().cluster;
+    assert!(cluster.is_on() && cluster.secrets.is_empty());
+    assert_eq!(cluster.certificates.expect("they are given").ca, Path::new("chat.toml"));
+    let drain = m(all).config().drain;
+    assert_eq!(
+        drain,
+        m("secret = \"0123456789abcdef\"").config().drain,
+        "a cluster by the one and by the other"
+    );
+    assert_ne!(drain, Machine::new().config().drain);
+    let sqlite = Machine::with_toml(&format!("[cluster]\n{all}")).errors();
+    assert!(
+        sqlite.len() == 3 && sqlite.iter().all(|e| e.contains("store.url is a SQLite file")),
+        "{sqlite:?}"
+    );
+    for (toml, errors) in [
+        (
+            "cert = \"chat.toml\"\nnodes = \"chat@a\"",
+            vec!["chat.toml:3: cluster.cert: needs cluster.key and cluster.ca as well"],
+        ),
+        (
+            "key = \"chat.toml\"\nca = \"chat.toml\"",
+            vec![
+                "chat.toml:3: cluster.key: needs cluster.cert as well",
+                "chat.toml:4: cluster.ca: needs cluster.cert as well",
+            ],
+        ),
+        (
+            "cert = \"c.pem\"\nkey = \"chat.toml\"\nca = \"ca.pem\"",
+            vec![
+                "chat.toml:3: cluster.cert: there is no file c.pem",
+                "chat.toml:5: cluster.ca: there is no file ca.pem",
+            ],
+        ),
+        (
+            "cert = \"chat.toml\"\nkey = \"chat.toml\"\nca = \"chat.toml\"\nsecret = \"0123456789abcdef\"",
+            vec![
+                "chat.toml:3: cluster.cert: cluster.secret is set as well: nodes know each other by the one or by the other",
+            ],
+        ),
+    ] {
+        assert_eq!(m(toml).errors(), errors, "{toml}");
+    }
 }
 
 #[test]

@@ -50,6 +50,12 @@ fn fitting(s: &Setting) -> Machine {
         }
         n if n.starts_with("auth.http") => m.flag("auth.method", "http").flag("auth.http_url", "http://x"),
         "cluster.secret" | "cluster.secret_file" => m.flag("store.url", "memory:"),
+        "cluster.cert" | "cluster.key" | "cluster.ca" => {
+            let flag = |m: Machine, name| m.flag(name, "/desk/other");
+            ["cluster.cert", "cluster.key", "cluster.ca"]
+                .into_iter()
+                .fold(m.flag("store.url", "memory:"), flag)
+        }
         n if n.starts_with("cluster.") || n.starts_with("memtabd.") => {
             let m = m.flag("store.url", "memory:").flag("cluster.secret", "0123456789abcdef");
             if n == "memtabd.low_limit" { m.flag("memtabd.high_limit", "8") } else { m }
@@ -182,6 +188,9 @@ fn the_promised_defaults() {
         ("memtabd.high_limit", ""),
         ("cluster.dns", ""),
         ("cluster.secret", ""),
+        ("cluster.cert", ""),
+        ("cluster.key", ""),
+        ("cluster.ca", ""),
         ("cluster.role", "active"),
         ("config.environments", ""),
         ("config.kubernetes", "false"),
@@ -208,6 +217,10 @@ fn the_promised_defaults() {
         assert_eq!(effective(&config, name), pair(value, "default"), "{name}");
     }
     assert_eq!(config.common().limits, chat_core::base::limits::Limits::default());
+}
+
+#[test]
+fn the_promised_variables() {
     for variable in [
         "XMPP_DOMAINS",
         "MEMTABD_NODES",
@@ -218,6 +231,9 @@ fn the_promised_defaults() {
         "CHAT_CLUSTER_DNS",
         "CHAT_CLUSTER_SECRET",
         "CHAT_CLUSTER_SECRET_FILE",
+        "CHAT_CLUSTER_CERT",
+        "CHAT_CLUSTER_KEY",
+        "CHAT_CLUSTER_CA",
         "CHAT_CLUSTER_ROLE",
         "CHAT_CLUSTER_ACTIVE_WANTED",
         "CONFIG_ENVIRONMENTS",

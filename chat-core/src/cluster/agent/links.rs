@@ -49,7 +49,7 @@ impl Agent {
             }
             LinksOutput::Unfit { meant, claimed, error } => {
                 if let (HandshakeError::Refused(Refusal::NameTaken(_)), Some(other)) = (error, &claimed) {
-                    // Its secret was looked at before its name.
+                    // Its secret, or its certificate, was looked at before its name.
                     self.on_namesake(now, &other.clone());
                 }
                 let own = &self.identity.name;
@@ -60,6 +60,9 @@ impl Agent {
                 if ![HandshakeError::Refused(itself), HandshakeError::RefusedUs(itself)].contains(&error) {
                     self.notice(now, Matter::Unfit { meant, claimed, is_known, error });
                 }
+            }
+            LinksOutput::Unbelieved { meant, address, fault } => {
+                self.notice(now, Matter::Unbelieved { meant, address, fault });
             }
             LinksOutput::Link { peer, output: LinkOutput::Frame { kind, body } } => match kind {
                 Kind::Datagram => {

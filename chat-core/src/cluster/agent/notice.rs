@@ -1,12 +1,13 @@
 //! What an operator should know, at most once a minute.
 
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::base::limits::CLUSTER_NODES_MAX;
 use crate::base::{Mono, Span};
 use crate::cluster::discovery::{self, Peer};
-use crate::cluster::handshake::HandshakeError;
+use crate::cluster::handshake::{CertificateFault, Doubt, HandshakeError};
 use crate::cluster::identity::{Identity, Incarnation, NodeName};
 use crate::cluster::wire::{Refusal, WireFault};
 
@@ -39,6 +40,15 @@ pub enum Matter {
         is_known: bool,
         /// Why.
         error: HandshakeError,
+    },
+    /// Neither did this one: one side does not believe the other's certificate.
+    Unbelieved {
+        /// Whom this node meant, if it dialled.
+        meant: Option<Peer>,
+        /// Where the other side is.
+        address: SocketAddr,
+        /// Who does not believe whom, and why.
+        fault: CertificateFault,
     },
     /// This node refused a node of the cluster.
     Refused {
@@ -94,6 +104,7 @@ impl Matter {
                 let known = claimed.as_ref().filter(|_| *is_known).and_then(|c| named(&c.name));
                 (meant.clone().or(known), of_error(error))
             }
+            Matter::Unbelieved { meant, fault, .. } => (meant.clone(), of_error(&(*fault).into())),
             Matter::Refused { peer, refusal } => (named(&peer.name), 32 + of_refusal(refusal)),
             Matter::RefusedUs { by, refusal } => (named(by), 64 + of_refusal(refusal)),
             Matter::Fault { node, .. } => (named(node), 1),
@@ -113,6 +124,18 @@ fn of_error(error: &HandshakeError) -> u8 {
         HandshakeError::Malformed(_) => 7,
         HandshakeError::TooMuch => 8,
         HandshakeError::Closed => 9,
+        HandshakeError::Certificate(CertificateFault::Theirs(doubt)) => 10 + of_doubt(doubt),
+        HandshakeError::Certificate(CertificateFault::Ours(doubt)) => 20 + of_doubt(doubt),
+    }
+}
+
+fn of_doubt(doubt: &Doubt) -> u8 {
+    match doubt {
+        Doubt::Missing => 1,
+        Doubt::Authority => 2,
+        Doubt::Dates => 3,
+        Doubt::Usage => 4,
+        Doubt::Other => 5,
     }
 }
 
@@ -144,10 +167,15 @@ impl fmt::Display for Matter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Matter::Discovery(notice) => write_discovery(notice, f),
+            Matter::Unbelieved { meant: None, address, fault } => {
+                write!(f, "no link to somebody who dialled from {address}: {fault}")
+            }
+            Matter::Unbelieved { meant: Some(peer), fault, .. } => {
+                write!(f, "no link to {}: {fault}", whom(peer))
+            }
             Matter::Unfit { meant, claimed, error, .. } => {
                 match (meant, claimed) {
-                    (Some(Peer::Named(name)), _) => write!(f, "no link to {name}")?,
-                    (Some(Peer::Address(address)), _) => write!(f, "no link to whoever is at {address}")?,
+                    (Some(peer), _) => write!(f, "no link to {}", whom(peer))?,
                     (None, Some(claimed)) => write!(f, "no link to {}, who dialled", claimed.name)?,
                     (None, None) => f.write_str("no link to somebody who dialled")?,
                 }
@@ -165,6 +193,13 @@ impl fmt::Display for Matter {
                 write!(f, "this node stood still for {} ms, and judges nobody for a while", span.as_millis())
             }
         }
+    }
+}
+
+fn whom(peer: &Peer) -> String {
+    match peer {
+        Peer::Named(name) => name.to_string(),
+        Peer::Address(address) => format!("whoever is at {address}"),
     }
 }
 

@@ -195,6 +195,31 @@ fn nodes_may_go_by_certificates() {
     }
 }
 
+/// Who is taken for a namesake may stop a node, so a certificate for the name comes first.
+#[test]
+fn a_namesake_needs_a_certificate_for_the_name() {
+    for (certified, dialler_hears) in
+        [("chat@b", Refusal::NameTaken(Incarnation(9))), ("chat@c", Refusal::Name)]
+    {
+        let with = |me: Myself, side, certified| {
+            let me = Myself { trust: Trust::Certificates, ..me };
+            Handshake::new(Mono(0), me, side, channel(7, Some(certified)), TIMEOUT)
+        };
+        let d = with(node("chat@b", 9), Side::Dialler(None), "chat@b");
+        let (d, l) = outcome(d, with(b(), Side::Listener, certified));
+        match dialler_hears {
+            Refusal::Name => {
+                let why = (HandshakeError::RefusedUs(Refusal::Name), HandshakeError::Refused(Refusal::Name));
+                assert_eq!((d, l), why);
+            }
+            taken => {
+                assert_eq!(d, HandshakeError::Refused(taken));
+                assert_eq!(l, HandshakeError::Refused(Refusal::NameTaken(b().identity.incarnation)));
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_no_greeting_ends_it() {
     let end = |bytes: &[u8]| {
@@ -242,6 +267,10 @@ fn a_greeting_is_bounded_in_bytes_and_time() {
     let mut l = listener(b());
     l.handle(Mono(0), HandshakeInput::Closed);
     assert_eq!(l.poll_output(), Some(Err(HandshakeError::Closed)));
+    let fault = CertificateFault::Ours(Doubt::Dates);
+    d = dialler(a(), None);
+    d.handle(Mono(0), HandshakeInput::Denied(fault));
+    assert_eq!(d.poll_output(), Some(Err(HandshakeError::Certificate(fault))));
 }
 
 #[test]

@@ -9,7 +9,9 @@ use super::machine::{Link, LinkInput, LinkOutput, NotSent};
 use crate::base::limits::{CLUSTER_NODES_MAX, LinkLimits};
 use crate::base::{Mono, Rng};
 use crate::cluster::discovery::Peer;
-use crate::cluster::handshake::{Channel, Greeted, Handshake, HandshakeError, HandshakeInput, Myself, Side};
+use crate::cluster::handshake::{
+    CertificateFault, Channel, Greeted, Handshake, HandshakeError, HandshakeInput, Myself, Side,
+};
 use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
 use crate::cluster::wire::{Bye, Kind, Refusal};
 
@@ -42,6 +44,15 @@ pub enum LinksInput<'a> {
     },
     /// The attempt came to nothing.
     DialFailed(Peer),
+    /// TLS came to nothing, because one side does not believe the other's certificate.
+    Unbelieved {
+        /// Who was meant, if this node dialled: that attempt is over.
+        meant: Option<Peer>,
+        /// Where the other side is.
+        address: SocketAddr,
+        /// Who does not believe whom, and why.
+        fault: CertificateFault,
+    },
     /// Somebody dialled, and its TLS is done.
     Accepted {
         /// Its number, chosen by the driver, never used before.
@@ -58,6 +69,13 @@ pub enum LinksInput<'a> {
     },
     /// A connection is gone. Also said of connections that were closed by [`LinksOutput::Close`], or not.
     Closed(LinkConn),
+    /// The same, and TLS has told why: who listens looks at a certificate when the TLS of who dials is done already.
+    Denied {
+        /// Which.
+        conn: LinkConn,
+        /// Who does not believe whom, and why.
+        fault: CertificateFault,
+    },
     /// This node counts as down ([`LinkInput::GiveUp`]).
     GiveUp(&'a NodeName),
     /// The connection with this node ends, with this last word ([`LinkInput::Part`]).
@@ -95,6 +113,15 @@ pub enum LinksOutput<'a> {
         claimed: Option<Identity>,
         /// Why. Both sides have a sentence for it.
         error: HandshakeError,
+    },
+    /// The same, before anybody said who he is.
+    Unbelieved {
+        /// Whom this node meant, if it dialled.
+        meant: Option<Peer>,
+        /// Where the other side is.
+        address: SocketAddr,
+        /// Who does not believe whom, and why. Both sides have a sentence for it.
+        fault: CertificateFault,
     },
     /// Of one link. Never [`LinkOutput::Dial`] or [`LinkOutput::Close`], which come out as above.
     Link {
@@ -165,9 +192,13 @@ impl Links {
                 self.greet(now, conn, Side::Dialler(name), channel, Some((peer, address)));
             }
             LinksInput::DialFailed(peer) => self.dial_failed(now, &peer),
+            LinksInput::Unbelieved { meant, address, fault } => {
+                self.on_unbelieved(now, meant, address, fault)
+            }
             LinksInput::Accepted { conn, channel } => self.greet(now, conn, Side::Listener, channel, None),
             LinksInput::Received { conn, bytes } => self.on_received(now, conn, bytes),
-            LinksInput::Closed(conn) => self.on_closed(now, conn),
+            LinksInput::Closed(conn) => self.on_closed(now, conn, HandshakeInput::Closed),
+            LinksInput::Denied { conn, fault } => self.on_closed(now, conn, HandshakeInput::Denied(fault)),
             LinksInput::GiveUp(name) => {
                 let name = name.clone();
                 self.link_input(now, &name, LinkInput::GiveUp);
@@ -360,9 +391,23 @@ impl Links {
         }
     }
 
-    fn on_closed(&mut self, now: Mono, conn: LinkConn) {
+    fn on_unbelieved(
+        &mut self,
+        now: Mono,
+        meant: Option<Peer>,
+        address: SocketAddr,
+        fault: CertificateFault,
+    ) {
+        if let Some(peer) = &meant {
+            self.dial_failed(now, peer);
+        }
+        self.outputs.push_back(LinksOutput::Unbelieved { meant, address, fault });
+    }
+
+    /// `end`: what the greeting is told, if there is one.
+    fn on_closed(&mut self, now: Mono, conn: LinkConn, end: HandshakeInput<'_>) {
         if let Some(greeting) = self.greetings.get_mut(&conn) {
-            greeting.handshake.handle(now, HandshakeInput::Closed);
+            greeting.handshake.handle(now, end);
             self.look_at_greeting(now, conn);
             self.close_greeting(conn);
         } else if let Some(name) = self.conns.remove(&conn) {

@@ -16,7 +16,7 @@ use chat_core::cluster::link::{LinkConn, LinkOutput, Links, LinksInput, LinksOut
 use chat_core::cluster::wire::{Kind, Versions};
 use chat_core::cluster::{BootId, Identity, Incarnation, NodeName};
 
-use crate::cluster::{LinkDriver, LinkEnd, LinkMachine, LinkRequest, LinkTls};
+use crate::cluster::{Authorities, LinkDriver, LinkEnd, LinkMachine, LinkRequest, LinkTls};
 use crate::net::{Runtime, bind};
 use crate::spawn::Spawner;
 use crate::tls::{Identity as TlsIdentity, Provider};
@@ -70,6 +70,7 @@ impl LinkMachine for Machine {
                 }
                 LinksOutput::Link { peer, output } => shared.told.push(format!("{peer}: {output:?}")),
                 LinksOutput::Unfit { error, .. } => shared.told.push(error.to_string()),
+                LinksOutput::Unbelieved { fault, .. } => shared.told.push(fault.to_string()),
                 LinksOutput::Met { name, .. } => shared.told.push(format!("met {name}")),
             }
             changed.notify_all();
@@ -340,12 +341,21 @@ impl Authority {
         Authority { issuer: rcgen::Issuer::new(params, key), pem }
     }
 
+    fn pem(&self) -> Authorities {
+        Authorities::from_pem(self.pem.clone())
+    }
+
     fn tls(&self, host: &str) -> LinkTls {
-        LinkTls::with_authority(&self.identity(host), self.pem.as_bytes(), Provider::AwsLcRs).unwrap()
+        LinkTls::with_authority(&self.identity(host), &self.pem(), Provider::AwsLcRs).unwrap()
     }
 
     fn identity(&self, host: &str) -> TlsIdentity {
-        let params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+        self.identity_with(host, |_| {})
+    }
+
+    fn identity_with(&self, host: &str, change: fn(&mut rcgen::CertificateParams)) -> TlsIdentity {
+        let mut params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+        change(&mut params);
         let key = rcgen::KeyPair::generate().unwrap();
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
         TlsIdentity::from_pem(pem, key.serialize_pem())
@@ -360,14 +370,54 @@ fn certificates_of_the_clusters_authority_will_do() {
     a.want(&b, b.address);
     a.wait_told("Up");
     b.wait_told("Up");
-    // A certificate for another node, and one of another authority.
-    let (c, d) = (node(3, ours.tls("node-4")), node(5, other.tls("node-5")));
+    // A certificate for another node.
+    let c = node(3, ours.tls("node-4"));
     c.want(&a, a.address);
     c.wait_told("the other node refuses this one: the node has another name");
     a.wait_told("this node refuses the other: the node has another name");
+    // One of another authority, and one whose bearer would have believed this cluster.
+    let alien = LinkTls::with_authority(&other.identity("node-6"), &ours.pem(), Provider::AwsLcRs);
+    let (d, e) = (node(5, other.tls("node-5")), node(6, alien.unwrap()));
     d.want(&b, b.address);
-    thread::sleep(Duration::from_millis(300));
-    assert_eq!(d.told("Up") + d.told("met"), 0);
+    d.wait_told("this node does not believe the other's certificate: none of the authorities");
+    b.wait_told("the other node does not believe this one's certificate: none of the authorities");
+    assert_eq!(b.told("this node does not believe"), 0);
+    e.want(&b, b.address);
+    e.wait_told("the other node does not believe this one's certificate: none of the authorities");
+    b.wait_told("this node does not believe the other's certificate: none of the authorities");
+    // One that knows a secret instead.
+    let f = Node::with_secret(7, Runtime::Threads, SECRET);
+    f.want(&b, b.address);
+    f.wait_told("the other node goes by certificates, and this one shows none");
+    b.wait_told("this node goes by certificates, and the other shows none");
+    for stranger in [&c, &d, &e, &f] {
+        assert_eq!(stranger.told("Up") + stranger.told("met"), 0, "{}", stranger.name);
+    }
+    assert_eq!((a.told("Down"), b.told("Down")), (0, 0), "nothing else breaks");
+}
+
+#[test]
+fn expired_certificates_and_those_of_clients_alone_are_told_apart() {
+    let ours = Authority::new();
+    let node = |i, tls| Node::start(i, Runtime::Threads, Trust::Certificates, tls);
+    let of = |host: &str, change: fn(&mut rcgen::CertificateParams)| {
+        let identity = ours.identity_with(host, change);
+        LinkTls::with_authority(&identity, &ours.pem(), Provider::AwsLcRs).unwrap()
+    };
+    let b = node(2, ours.tls("node-2"));
+    let expired = node(3, of("node-3", |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1)));
+    expired.want(&b, b.address);
+    expired.wait_told("the other node does not believe this one's certificate: it has expired");
+    b.wait_told("this node does not believe the other's certificate: it has expired");
+    let server = node(
+        4,
+        of("node-4", |params| {
+            params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        }),
+    );
+    server.want(&b, b.address);
+    server.wait_told("the other node does not believe this one's certificate: its extended key usage");
+    b.wait_told("this node does not believe the other's certificate: its extended key usage");
 }
 
 #[test]
@@ -379,9 +429,11 @@ fn certificates_are_replaced_while_nodes_run() {
     a.want(&b, b.address);
     thread::sleep(Duration::from_millis(300));
     assert_eq!(a.told("Up") + b.told("Up"), 0, "they trust different authorities");
-    let damaged = tls.reload(&TlsIdentity::from_pem("no certificate", ""), b"", Provider::AwsLcRs);
+    let damaged = tls.reload(&TlsIdentity::from_pem("no certificate", ""), &new.pem(), Provider::AwsLcRs);
     assert!(damaged.is_err());
-    tls.reload(&new.identity("node-1"), new.pem.as_bytes(), Provider::AwsLcRs).unwrap();
+    let damaged = tls.reload(&new.identity("node-1"), &Authorities::from_pem("nobody"), Provider::AwsLcRs);
+    assert!(damaged.unwrap_err().to_string().starts_with("the text of the cluster's authorities holds no"));
+    tls.reload(&new.identity("node-1"), &new.pem(), Provider::AwsLcRs).unwrap();
     a.wait_told("Up");
     b.wait_told("Up");
 }

@@ -8,7 +8,7 @@ use crate::base::limits::{CLUSTER_NODES_MAX, LinkLimits};
 use crate::base::{Mono, Now, Rng, Span, Utc};
 use crate::cluster::agent::{Agent, Input, Output, Request, Settings};
 use crate::cluster::discovery::{NodeAddr, Peer};
-use crate::cluster::handshake::{Channel, Secrets, Trust};
+use crate::cluster::handshake::{CertificateFault, Channel, Doubt, Secrets, Trust};
 use crate::cluster::identity::{BootId, Identity, Incarnation, NodeName};
 use crate::cluster::link::{LinkConn, LinksInput, NotSent};
 use crate::cluster::wire::{Hello, Kind, Refusal, Role, Versions, write_frame};
@@ -126,6 +126,55 @@ fn strangers_fill_neither_the_log_nor_the_memory() {
     }
     assert_eq!(notices.len(), 1, "strangers count as one: {notices:?}");
     assert_eq!(agent.peers().len(), 1);
+}
+
+#[test]
+fn a_certificate_that_is_not_believed_is_said_once_a_minute_and_dialled_again() {
+    let mut agent = agent("chat@192.0.2.7");
+    let fault = CertificateFault::Theirs(Doubt::Authority);
+    let address: SocketAddr = "192.0.2.9:5000".parse().unwrap();
+    let (mut now, mut said, mut dials) = (START, Vec::new(), 0);
+    while now.mono < later(90_000).mono {
+        let mut inputs = Vec::new();
+        for request in requests(&mut agent) {
+            match request {
+                Request::Notice(notice) => said.push(notice.to_string()),
+                // Whoever is there dials as well, and is not believed either.
+                Request::Dial { peer, .. } => inputs.extend([Some(peer), None]),
+                other => panic!("{other:?}"),
+            }
+        }
+        dials += inputs.len() / 2;
+        for meant in inputs {
+            agent.handle(now, Input::Connection(LinksInput::Unbelieved { meant, address, fault }));
+        }
+        now.mono = agent.poll_timeout().expect("it is dialled again").0.max(now.mono);
+        agent.handle(now, Input::Tick);
+    }
+    assert!(dials > 5, "{dials}");
+    let words =
+        "this node does not believe the other's certificate: none of the authorities it trusts has signed it";
+    assert_eq!(said[0], format!("no link to chat@192.0.2.7: {words}"));
+    assert_eq!(said[1], format!("no link to somebody who dialled from 192.0.2.9:5000: {words}"));
+    assert!(said.len() == 4 && said[2].ends_with("times more)"), "{said:#?}");
+}
+
+/// Who dials has a connection before the other side has looked at his certificate.
+#[test]
+fn a_certificate_that_the_other_does_not_believe_ends_the_greeting_with_that_word() {
+    let mut agent = agent("chat@192.0.2.7");
+    let [Request::Dial { peer, address }] = &requests(&mut agent)[..] else { panic!("one is dialled") };
+    let (peer, address, conn) = (peer.clone(), *address, LinkConn(1));
+    agent
+        .handle(later(1), Input::Connection(LinksInput::Dialled { conn, peer, address, channel: channel() }));
+    let fault = CertificateFault::Ours(Doubt::Missing);
+    agent.handle(later(2), Input::Connection(LinksInput::Denied { conn, fault }));
+    let said = requests(&mut agent);
+    let words = "no link to chat@192.0.2.7: the other node goes by certificates, and this one shows none";
+    assert!(
+        matches!(&said[..], [Request::Notice(n), Request::Close(LinkConn(1))] if n.to_string() == words),
+        "{said:?}"
+    );
 }
 
 #[test]

@@ -68,6 +68,7 @@ impl Net {
                     _ => unreachable!("one of both was seen"),
                 }),
                 LinksOutput::Met { address, name } => self.told[at].push(format!("{name} at {address}")),
+                LinksOutput::Unbelieved { .. } => unreachable!("there is no TLS here"),
                 LinksOutput::Unfit { meant, claimed, error } => {
                     let claimed = claimed.map(|c| c.name);
                     self.told[at].push(format!("{meant:?} {claimed:?}: {error}"));
