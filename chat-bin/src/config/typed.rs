@@ -402,13 +402,6 @@ impl Cluster {
     pub fn is_on(&self) -> bool {
         !self.secrets.is_empty() || self.certificates.is_some()
     }
-
-    /// Whether any setting would mean something to a cluster only.
-    pub fn is_asked_for(&self) -> bool {
-        let Cluster { members, dns, role, active_wanted, .. } = self;
-        let named = !members.is_empty() || dns.is_some() || self.is_on();
-        named || *role != Role::Active || active_wanted.is_some()
-    }
 }
 
 impl LinkFiles {
