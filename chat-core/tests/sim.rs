@@ -1,6 +1,7 @@
 //! The simulator: as many seeds as fit into `SIM_SECONDS` (default 20), or `SIM_SEEDS` of them, from `SIM_FROM` on; or
 //! one, `SIM_SEED`, with all that happens in it. The same for clusters with `CLUSTER_SECONDS`, `CLUSTER_SEEDS`,
-//! `CLUSTER_SEED`, and for clusters whose nodes are replaced with `DRAIN_SECONDS`, `DRAIN_SEEDS`, `DRAIN_SEED`. With
+//! `CLUSTER_SEED`, for clusters whose nodes lose sight of each other all the time with `STORM_SECONDS`, `STORM_SEEDS`,
+//! `STORM_SEED`, and for clusters whose nodes are replaced with `DRAIN_SECONDS`, `DRAIN_SEEDS`, `DRAIN_SEED`. With
 //! `SIM_KEEP_GOING` a run goes on past failures, and names all of them at its end; it says once a minute how far it is.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests may ask the machine")]
 
@@ -33,6 +34,14 @@ const CLUSTERS: Kind = Kind {
     test: "clusters",
     names: ["CLUSTER_SECONDS", "CLUSTER_SEEDS", "CLUSTER_SEED"],
     seconds: 20,
+};
+
+/// Clusters whose nodes lose sight of each other all the time.
+const STORMS: Kind = Kind {
+    make: World::storms,
+    test: "storms",
+    names: ["STORM_SECONDS", "STORM_SEEDS", "STORM_SEED"],
+    seconds: 5,
 };
 
 /// Clusters whose nodes are replaced.
@@ -165,6 +174,11 @@ fn seeds_that_found_a_bug() {
 }
 
 #[test]
+fn storms() {
+    sweep(&STORMS);
+}
+
+#[test]
 fn drains() {
     sweep(&DRAINS);
 }
@@ -205,7 +219,7 @@ fn planted_bugs_of_clusters_are_found() {
         (Plant::DropOnRejoin, 25),
         (Plant::ReceiptIsResult, 19),
         (Plant::ForgetLife, 59),
-        (Plant::OvertakeElsewhere, 1843),
+        (Plant::OvertakeElsewhere, 285),
         (Plant::WrongWinner, 22),
         (Plant::DropWithLoser, 284),
         (Plant::BelieveLoser, 555),

@@ -91,6 +91,12 @@ pub const LINK_GRACE: Span = Span::secs(5);
 pub const NEWCOMER: Span = Span::secs(12);
 /// How long after a node has told of all its sessions all workers know of them.
 pub const CLUSTER_SETTLED: Span = Span::secs(1);
+/// Contacts who may not see a user any more of whom a worker remembers that they were told so, for nodes that may not have heard it. Of
+/// more, in the time that a node was cut off, the first ones see on that node what they saw last, until it changes.
+pub const FAREWELLS_MAX: usize = 1_024;
+/// How long after two nodes have met it is taken for possible that not all of their sessions have been shown to each other: as long as it
+/// takes for 192,000 of each worker, as [`CLUSTER_STEP`] has it. Whoever moves in this time is shown once more.
+pub const NODES_MET: Span = Span::secs(60);
 /// How often each worker of a cluster asks the store which of its users have rows that wait: what was stored elsewhere and could
 /// not be told is found after so long.
 pub const SPOOL_SWEEP: Span = Span::secs(30);

@@ -97,6 +97,13 @@ impl World {
         World::with_plan(seed, rng, plan)
     }
 
+    /// The cluster of a seed whose nodes lose sight of each other all the time, as [`Plan::draw_storms`] makes it.
+    pub fn storms(seed: u64) -> Self {
+        let mut rng = Rng::from_u64(seed);
+        let plan = Plan::draw_storms(&mut rng);
+        World::with_plan(seed, rng, plan)
+    }
+
     /// The cluster of a seed whose nodes are replaced, as [`Plan::draw_drains`] makes it.
     pub fn drains(seed: u64) -> Self {
         let mut rng = Rng::from_u64(seed);

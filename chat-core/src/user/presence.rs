@@ -160,7 +160,7 @@ pub fn show(user: &mut User, index: usize, few: Few, cx: &mut Cx) {
     let from = user.full_jid(index);
     broadcast(user, cx, &from, &bytes, Some(few));
     if few == Few::At(NodeId::OWN) {
-        to_own_here(user, cx, &from, &bytes);
+        to_own_here(user, cx, &from, &bytes, Some(index));
     }
     let what = Word::Presence(bytes);
     cx.send_elsewhere(Elsewhere { user: user.id, from, what, only: Some(few) });
@@ -171,8 +171,17 @@ pub fn ask(user: &mut User, index: usize, few: Few, cx: &mut Cx) {
     if user.resources[index].presence.is_some() {
         let from = user.full_jid(index);
         probe(user, cx, &from, Some(few));
+        if few == Few::At(NodeId::OWN) {
+            greet_own(user, index, cx);
+        }
         cx.send_elsewhere(Elsewhere { user: user.id, from, what: Word::Probe, only: Some(few) });
     }
+}
+
+/// A session of this address, wherever it is, asks for the presence of one that it may have missed.
+pub fn ask_of(jid: &Jid, of: &Jid, few: Few, cx: &mut Cx) {
+    let bytes = presence(PresenceType::Probe, jid.as_str(), None, None);
+    post_only(cx, jid.clone(), of.clone(), &bytes, Some(few));
 }
 
 /// A resource is gone without having said so, as with its node: those who may see it are told, or some of them.
@@ -181,6 +190,12 @@ pub fn on_lost(user: &mut User, name: &str, only: Option<Few>, cx: &mut Cx) {
     let bytes = presence(PresenceType::Unavailable, from.as_str(), None, None);
     broadcast(user, cx, &from, &bytes, only);
     to_own_only(user, cx, &from, &bytes, only);
+}
+
+/// A session of this address is not to be seen any more by a contact, whose clients on one node may not have heard of it.
+pub fn hide(from: &Jid, contact: &Jid, node: NodeId, cx: &mut Cx) {
+    let bytes = presence(PresenceType::Unavailable, from.as_str(), None, None);
+    post_only(cx, from.clone(), contact.clone(), &bytes, Some(Few::At(node)));
 }
 
 /// Presence arrives for the user, `to` being its address: available, unavailable and errors go to all available
@@ -320,13 +335,15 @@ fn to_own_only(user: &mut User, cx: &mut Cx, from: &Jid, bytes: &Arc<[u8]>, only
         let what = Word::Presence(bytes.clone());
         cx.send_elsewhere(Elsewhere { user: user.id, from: from.clone(), what, only });
     }
-    to_own_here(user, cx, from, bytes);
+    to_own_here(user, cx, from, bytes, None);
 }
 
-fn to_own_here(user: &mut User, cx: &mut Cx, from: &Jid, bytes: &[u8]) {
+/// To the user's own available resources here, without the one that has said it, if it has seen that.
+fn to_own_here(user: &mut User, cx: &mut Cx, from: &Jid, bytes: &[u8], but: Option<usize>) {
     let mut to = String::new();
     for index in 0..user.resources.len() {
         if user.resources[index].presence.is_some()
+            && but != Some(index)
             && let Some(copy) = readdressed(bytes, user.full_jid_in(index, &mut to).as_str())
         {
             user.resources[index].send(cx, &copy, None, Urgency::CanWait(from.as_str()));
@@ -349,6 +366,18 @@ fn probe(user: &User, cx: &mut Cx, from: &Jid, only: Option<Few>) {
 /// What waits for a resource that has become available: the presence of the user's others, and subscription requests
 /// that are not answered (§3.1.3).
 fn greet(user: &mut User, index: usize, cx: &mut Cx) {
+    greet_own(user, index, cx);
+    let User { roster, resources, blocked, jid, .. } = user;
+    for (contact, request) in roster.requests() {
+        let shown = BareJid::parse(contact).is_ok_and(|contact| !blocked.blocks(contact.as_ref()));
+        if let Some(request) = readdressed(request, jid.as_str()).filter(|_| shown) {
+            resources[index].send(cx, &request, None, Urgency::Now);
+        }
+    }
+}
+
+/// The presence of the user's other resources here, for one of them.
+fn greet_own(user: &mut User, index: usize, cx: &mut Cx) {
     let mut me = String::new();
     for other in (0..user.resources.len()).filter(|other| *other != index) {
         let me = user.full_jid_in(index, &mut me);
@@ -356,13 +385,6 @@ fn greet(user: &mut User, index: usize, cx: &mut Cx) {
         if let Some(copy) = copy.and_then(|bytes| readdressed(bytes, me.as_str())) {
             let from = user.full_jid(other);
             user.resources[index].send(cx, &copy, None, Urgency::CanWait(from.as_str()));
-        }
-    }
-    let User { roster, resources, blocked, jid, .. } = user;
-    for (contact, request) in roster.requests() {
-        let shown = BareJid::parse(contact).is_ok_and(|contact| !blocked.blocks(contact.as_ref()));
-        if let Some(request) = readdressed(request, jid.as_str()).filter(|_| shown) {
-            resources[index].send(cx, &request, None, Urgency::Now);
         }
     }
 }

@@ -72,6 +72,9 @@ impl Engine {
             }
             Word::Farewell => {
                 let names: Vec<SmolStr> = cluster.table.gone(bare.as_str()).map(SmolStr::new).collect();
+                let here = user.resources.iter().filter(|r| r.presence.is_some());
+                let said = names.iter().cloned().chain(here.map(|r| r.name().into())).collect();
+                cluster.chores.farewells.add(&bare, from, said);
                 for jid in names.iter().map(|name| bare.join(name)) {
                     let gone = presence_stanza(PresenceType::Unavailable, jid.as_str(), None, None);
                     let (id, at) = (self.cx.message_id(), self.cx.now.utc);

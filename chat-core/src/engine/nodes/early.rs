@@ -46,6 +46,11 @@ impl Early {
         self.nodes.values().any(|wait| wait.due.is_none())
     }
 
+    /// Whether this one is.
+    pub(super) fn is_filling_at(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|wait| wait.due.is_none())
+    }
+
     /// A session here has become available.
     pub(super) fn add(&mut self, seat: Seat) {
         for wait in self.nodes.values_mut() {

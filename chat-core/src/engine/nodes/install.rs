@@ -71,6 +71,7 @@ impl Engine {
         if let Some(cluster) = self.cluster.as_deref_mut() {
             cluster.remember_taken(Taken { node, ask, user: id, resource: rid });
         }
+        self.has_moved_here(id, rid, node);
         match taking.conn {
             Some(conn) => self.on_resume(conn, &state.id, taking.h),
             None => self.cx.event(Event::Detached { jid }),

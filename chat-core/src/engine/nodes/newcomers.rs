@@ -35,13 +35,19 @@ impl Newcomers {
         self.users.get(user).is_some_and(|all| all.iter().any(|(_, name)| name == resource))
     }
 
+    /// When it was last added.
+    pub(super) fn newest(&self, user: &str, resource: &str) -> Option<Mono> {
+        let all = self.users.get(user).into_iter().flatten();
+        all.filter(|(_, name)| name == resource).map(|(at, _)| *at).max()
+    }
+
     /// Whether any of the user's is.
     pub(super) fn has_any(&self, user: &str) -> bool {
         self.users.contains_key(user)
     }
 
     /// Forgets those of long ago: whoever was there before them has been shown to them.
-    fn expire(&mut self, now: Mono) {
+    pub(super) fn expire(&mut self, now: Mono) {
         while let Some((at, user)) = self.order.pop_front_if(|(at, _)| *at + NEWCOMER + NEWCOMER <= now) {
             if let Some(all) = self.users.get_mut(&user) {
                 all.retain(|(since, _)| *since > at);
@@ -64,6 +70,7 @@ mod tests {
         all.add(at(0), "romeo@h", "a");
         all.add(at(1), "romeo@h", "b");
         all.add(at(1), "juliet@h", "a");
+        assert_eq!((all.newest("romeo@h", "b"), all.newest("romeo@h", "c")), (Some(at(1)), None));
         assert!(all.has("romeo@h", "a") && all.has("romeo@h", "b") && !all.has("juliet@h", "b"));
         all.expire(at(2));
         assert!(!all.has("romeo@h", "a") && all.has("romeo@h", "b") && all.has_any("juliet@h"));

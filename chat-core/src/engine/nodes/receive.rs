@@ -19,6 +19,7 @@ impl Engine {
             let (life, envelope) = (self.cx.life(node), parcel.envelope);
             SettleTo::Node { node, life, envelope }
         });
+        self.pass_presence_on(node, parcel);
         let to = JidRef::of_prepared(parcel.to);
         let Some(id) = self.users.find(to.bare().as_str()) else {
             return self.cx.answer(settle, Outcome::Moved);
@@ -187,7 +188,7 @@ impl Engine {
         if stanza.from == to.bare()
             && let Some(name) = to.resource()
         {
-            return self.show_to(&to.to_bare(), name, node);
+            return self.meet_at(&to.to_bare(), name, node);
         }
         if let Some(user) = self.users.get_mut(id) {
             presence::on_probe(user, &stanza, true, &mut self.cx);

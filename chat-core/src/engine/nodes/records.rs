@@ -106,10 +106,18 @@ impl Engine {
         if after && !before {
             cluster.newcomers.add(self.cx.now.mono, user, resource);
         }
+        if after && cluster.is_strange(self.cx.now.mono, node, user, resource) {
+            cluster.add_mover(self.cx.now.mono, user, resource);
+            self.arm_chores();
+        }
+        let Some(cluster) = &mut self.cluster else { return };
         // What is beyond the limits of the table is that node's fault: the session is not known here.
         let applied = cluster.table.apply(node, change).unwrap_or_default();
         if before && !after {
             let said = matches!(change, Change::Put(_));
+            if !said {
+                cluster.has_left(self.cx.now.mono, node, user, resource);
+            }
             self.on_unavailable_elsewhere(user, resource, said);
         }
         let Some(id) = self.users.find(user) else { return };

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Turn;
 use super::afar::Sent;
+use super::{OWN, Turn};
 use crate::base::{MsgId, UserId};
 use crate::effect::{Envelope, Fate, Few, FlightId, NodeTold, Parcel, Targets};
 use crate::engine::Engine;
@@ -144,9 +144,14 @@ impl Engine {
             }
             None => false,
         };
-        if only.is_some() {
-            if elsewhere && presence::may_ask(user, stanza.from) {
-                self.ask_afar(id, stanza);
+        if let Some(few) = only {
+            if presence::may_ask(user, stanza.from) {
+                if few == Few::At(OWN) {
+                    presence::on_probe(user, stanza, true, &mut self.cx);
+                }
+                if elsewhere {
+                    self.ask_afar(id, stanza);
+                }
             }
             return;
         }

@@ -1,11 +1,13 @@
 //! Presence when nodes come and go, a little at a time.
 //!
 //! - A node has come, or come back, and has told of all its sessions: a second later it gets the presence of the sessions here, for
-//!   those there who may see it (RFC 6121 §4.2.2); who came here before asks for theirs ([`early`](super::early)). What was changed in the store while the two did not hear of each other is not known, so
+//!   those there who may see it (RFC 6121 §4.2.2); who came here before asks for theirs ([`early`](super::early)), and who may not see them any more is told so
+//!   once more ([`farewells`](super::farewells)). What was changed in the store while the two did not hear of each other is not known, so
 //!   what is in memory of it is read again.
 //! - A session here has become available: whoever came on other nodes at the same time is shown it ([`newcomers`](super::newcomers)).
 //! - A node is gone, and its sessions are not available elsewhere within [`LINK_GRACE`]: those here who saw them learn that they
 //!   are gone. Other nodes tell their own.
+//! - A session goes to another node: others see it and are seen by it as before ([`movers`](super::movers)).
 //! - A session gave way to another of its name: its node says nothing, and its record goes while it still says that it is
 //!   available. After the same time each node looks whether the other is available, and tells its own if it is not. What it knows
 //!   of the other and what those here have heard of it came the same way, so no later word of it is overtaken.
@@ -16,6 +18,8 @@ use smol_str::SmolStr;
 
 use super::changed::News;
 use super::early::Early;
+use super::farewells::Farewells;
+use super::movers::Movers;
 use super::{Cluster, OWN};
 use crate::base::limits::{CLUSTER_SETTLED, CLUSTER_STEP, CLUSTER_STEP_USERS, LINK_GRACE, NEWCOMER};
 use crate::base::{Mono, MsgId, NodeId, TimerId, UserId};
@@ -36,6 +40,8 @@ pub(super) struct Chores {
     armed: Option<(TimerId, Mono)>,
     /// Who has become available before all sessions of a node were known.
     pub(super) early: Early,
+    pub(super) farewells: Farewells,
+    pub(super) movers: Movers,
     /// Records of nodes that are gone are removed from then on.
     purge_at: Option<Mono>,
     /// Nodes that get the presence of the sessions here, from when, and how far that is.
@@ -73,7 +79,8 @@ impl Chores {
         let lost = self.lost.front().map(|lost| lost.due);
         let again = self.again.front().map(|(due, _)| *due);
         let fresh = self.fresh.front().map(|(due, _)| *due);
-        [purge, show, self.early.next(), lost, again, fresh]
+        let (early, farewells, movers) = (self.early.next(), self.farewells.next(), self.movers.next());
+        [purge, show, early, farewells, movers, lost, again, fresh]
             .into_iter()
             .flatten()
             .min()
@@ -89,7 +96,7 @@ impl Chores {
 
 impl Cluster {
     /// Whether a session with this full JID is available, here or elsewhere.
-    fn is_available(&self, user: &str, name: &str) -> bool {
+    pub(super) fn is_available(&self, user: &str, name: &str) -> bool {
         self.table.get(user, name).is_some_and(|entry| entry.record.priority.is_some())
     }
 
@@ -119,6 +126,8 @@ impl Engine {
             return;
         }
         cluster.chores.early.whole(now, node);
+        cluster.chores.farewells.whole(now, node);
+        cluster.chores.movers.whole(now, node);
         cluster.sweep.hasten(now, node);
         cluster.chores.shows.push_back((now + CLUSTER_SETTLED, node, 0));
         cluster.chores.stale = self.users.iter().map(|user| user.id).collect();
@@ -131,6 +140,8 @@ impl Engine {
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
         cluster.chores.purge_at = Some(at);
         cluster.chores.early.end(node);
+        cluster.chores.farewells.end(node);
+        cluster.chores.movers.end(node);
         cluster.chores.shows.retain(|(_, n, _)| *n != node);
         self.arm_chores();
     }
@@ -158,9 +169,11 @@ impl Engine {
             let more = cluster.purge(now, PURGED);
             cluster.chores.purge_at = cluster.chores.purge_at.filter(|_| more);
         }
+        self.say_farewell_again();
         self.show_some();
         self.ask_some();
         self.show_to_newcomers();
+        self.meet_movers();
         self.read_some_again();
         self.tell_lost();
         self.sweep_some();
@@ -206,6 +219,8 @@ impl Engine {
 
     fn show_to_newcomers(&mut self) {
         let now = self.cx.now.mono;
+        let Some(cluster) = self.cluster.as_deref_mut() else { return };
+        cluster.newcomers.expire(now);
         for _ in 0..CLUSTER_STEP_USERS {
             let Some(cluster) = self.cluster.as_deref_mut() else { return };
             let Some((_, seat)) = cluster.chores.fresh.pop_front_if(|(due, _)| *due <= now) else { return };
@@ -292,12 +307,17 @@ impl Engine {
         if self.cx.settings.has(crate::effect::Plant::BelieveLoser) {
             return;
         }
+        self.meet(&lost.user, &lost.name);
+    }
+
+    /// A session is shown to those here, and asks for their presence, by its node.
+    pub(super) fn meet(&mut self, user: &BareJid, name: &str) {
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
-        let (bare, full) = (lost.user.as_str(), lost.user.join(&lost.name));
-        let Some(entry) = cluster.table.get(bare, &lost.name) else { return };
+        let (bare, full) = (user.as_str(), user.join(name));
+        let Some(entry) = cluster.table.get(bare, name) else { return };
         let (node, worker) = (entry.node, entry.record.worker);
         if node == OWN {
-            return self.show_to(&lost.user, &lost.name, OWN);
+            return self.meet_at(user, name, OWN);
         }
         let probe = presence_stanza(PresenceType::Probe, bare, Some(full.as_str()), None);
         let parcel = Parcel {
@@ -316,12 +336,13 @@ impl Engine {
         self.cx.node_mail.put(&NodeTold::Parcel { node, parcel });
     }
 
-    /// A session here shows itself to those on one node who may see it.
-    pub(super) fn show_to(&mut self, user: &BareJid, name: &str, node: NodeId) {
+    /// A session here shows itself to those on one node who may see it, and asks for their presence.
+    pub(super) fn meet_at(&mut self, user: &BareJid, name: &str, node: NodeId) {
         let Some(id) = self.users.find(user.as_str()) else { return };
         let Some(user) = self.users.get_mut(id) else { return };
         if let Some(index) = user.resources.iter().position(|r| r.name() == name) {
             presence::show(user, index, Few::At(node), &mut self.cx);
+            presence::ask(user, index, Few::At(node), &mut self.cx);
         }
     }
 

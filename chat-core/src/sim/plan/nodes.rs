@@ -245,6 +245,24 @@ impl Plan {
         plan
     }
 
+    /// The run of a cluster in which the nodes lose sight of each other all the time.
+    pub fn draw_storms(rng: &mut Rng) -> Plan {
+        let mut plan = loop {
+            let plan = Plan::draw_cluster(rng);
+            if !plan.faultless && plan.clocks().len() > 1 {
+                break plan;
+            }
+        };
+        let (nodes, storm) = (plan.clocks().len() as u64, plan.storm);
+        let mut d = Draw(rng);
+        if let Some(cluster) = &mut plan.cluster {
+            for _ in 0..3 {
+                cluster.harms.extend(d.harms(nodes, storm));
+            }
+        }
+        plan
+    }
+
     /// The run of a cluster whose nodes are replaced, one after the other, and nothing else goes wrong: sessions that can be resumed
     /// go on elsewhere.
     pub fn draw_drains(rng: &mut Rng) -> Plan {

@@ -3,9 +3,11 @@
 mod chaos;
 mod client;
 mod drain;
+mod farewells;
 mod friends;
 mod records;
 mod routing;
+mod movers;
 mod moves;
 mod resume;
 mod settlement;
