@@ -42,7 +42,8 @@ impl Meta<'_> {
 
     /// The message on its way to so many resources with stream management.
     pub(super) fn flight(&self, copies: u16, spool: SpoolState) -> Flight {
-        Flight { id: self.id, at: self.at, settle: self.settle, copies, acked: false, had: false, spool }
+        let Meta { id, at, settle, .. } = *self;
+        Flight { id, at, settle, copies, acked: false, had: false, tried: false, spool }
     }
 }
 

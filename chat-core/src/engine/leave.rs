@@ -105,6 +105,9 @@ impl Engine {
                     // Others here have it, and may be slow: its node need not wait for them with what comes next.
                     lost.push((None, flight.settle.take()));
                 }
+                if let Some(flight) = user.flights.get_mut(key) {
+                    flight.tried = true;
+                }
                 let Some(flight) = user.flights.drop_copy(&mut self.user_pools, key) else { continue };
                 if !flight.acked {
                     tried.push(flight.id);

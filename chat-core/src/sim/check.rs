@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::auth::bare;
-use super::client::DIRECTED;
+use super::client::{Client, DIRECTED};
 use super::ledger::{Fate, Tag, tags_in};
 use super::world::World;
 use crate::base::{Mono, Span};
@@ -103,7 +103,7 @@ impl World {
         self.check_drains();
         self.check_registries();
         self.check_messages();
-        self.check_spools();
+        self.check_spools(Span(0));
         self.check_presence();
         self.check_queries();
     }
@@ -176,18 +176,25 @@ impl World {
             || limits.loading_stanzas_max < plain.loading_stanzas_max
     }
 
-    /// Nothing waits for users who are there (invariant 12).
-    fn check_spools(&mut self) {
+    /// Nothing waits for users who are there (invariant 12), at least nothing that is older.
+    pub(super) fn check_spools(&mut self, older: Span) {
         let faults = &self.plan.faults;
         if faults.store_fails > 0 || !faults.outages.is_empty() || faults.overloaded > 0 {
             return;
         }
         for user in 0..self.plan.users {
-            let there = self.clients.iter().any(|c| c.plan.user == user && c.plan.priority >= 0);
-            let rows = self.store.load(&bare(user)).spooled;
-            if there && rows > 0 {
-                let tags: Vec<_> = self.store.spooled(&bare(user)).iter().map(Tag::to_string).collect();
-                self.ledger.fail(format!("{rows} messages wait for user {user}, who is there: {tags:?}"));
+            let gets = |c: &&Client| c.plan.priority >= 0 && c.status.is_some();
+            let there = self.clients.iter().filter(gets).any(|c| c.plan.user == user);
+            let waits = |tag: &Tag| {
+                // Some client may have it that the server does not listen to yet.
+                let receipts = self.ledger.sent.get(tag.0 as usize).map_or(&[][..], |sent| &sent.receipts);
+                let is_had = older.0 > 0 && receipts.iter().any(|r| !r.firm && !r.void);
+                self.now.mono.since(self.store.since(*tag)) >= older && !is_had
+            };
+            let rows: Vec<Tag> = self.store.spooled(&bare(user)).into_iter().filter(waits).collect();
+            if there && !rows.is_empty() {
+                let (n, tags) = (rows.len(), rows.iter().map(Tag::to_string).collect::<Vec<_>>());
+                self.ledger.fail(format!("{n} messages wait for user {user}, who is there: {tags:?}"));
             }
         }
     }

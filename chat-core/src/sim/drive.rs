@@ -59,6 +59,7 @@ impl World {
             Event::Act(client) => self.on_act(client),
             Event::Connect(client) => self.on_connect(client),
             Event::Look(client) => self.on_look(client),
+            Event::Roam(client) => self.on_roam(client),
             Event::Crash(s) => self.on_crash(s, false),
             Event::Shutdown(s) => self.on_shutdown(s),
             Event::Emptied(s, life) => self.on_emptied(s, life),
@@ -73,6 +74,7 @@ impl World {
             Event::Harm(harm) => self.on_harm(harm),
             Event::Fabric(between) => self.on_between(between),
             Event::Heal => self.on_heal(),
+            Event::Night => self.on_night(),
             Event::Settle => self.settled = true,
             Event::Quiet => self.on_quiet(),
             Event::End => {}

@@ -39,6 +39,8 @@ pub(super) enum Event {
     Connect(usize),
     /// A client looks whether its connection is alive.
     Look(usize),
+    /// A client that goes from node to node moves on.
+    Roam(usize),
     /// A server dies.
     Crash(usize),
     /// A server is told to stop.
@@ -57,6 +59,8 @@ pub(super) enum Event {
     Fabric(Between),
     /// Everything heals.
     Heal,
+    /// In the silence everybody says one thing, and somebody dies of it.
+    Night,
     /// Nobody does anything more.
     Settle,
     /// What everybody sees of the others must be true. All clients say how they are for the last time.

@@ -40,5 +40,5 @@ mod world;
 
 pub use crate::effect::Plant;
 pub use ledger::Ledger;
-pub use plan::{ClusterPlan, Faults, Harm, Plan};
+pub use plan::{ClusterPlan, Faults, Harm, Plan, Roamer};
 pub use world::{Failure, Report, World};

@@ -2,7 +2,7 @@
 
 mod nodes;
 
-pub use nodes::{ClusterPlan, Harm};
+pub use nodes::{ClusterPlan, Harm, Roamer};
 
 use crate::base::{Limits, Rng, Span};
 use crate::effect::Plant;

@@ -11,8 +11,8 @@ use crate::jid::BareJid;
 #[derive(Default)]
 pub(super) struct Store {
     records: ReferenceStore,
-    /// Messages that were ever in a spool.
-    ever: BTreeSet<Tag>,
+    /// Messages that were ever in a spool, and since when, the last time.
+    ever: BTreeMap<Tag, Mono>,
     /// Requests that were taken on in this life of their server: a repeat of one is never refused.
     pub(super) taken: BTreeSet<(usize, RequestId)>,
     /// When the last operation that a server asked for a JID will be carried out: they keep their order.
@@ -22,7 +22,7 @@ pub(super) struct Store {
 impl Store {
     /// An account that somebody registered.
     pub(super) fn register(&mut self, user: BareJid) {
-        self.execute(&StoreOp::Touch { user }).expect("it is always carried out");
+        self.execute(&StoreOp::Touch { user }, Mono(0)).expect("it is always carried out");
     }
 
     /// When an operation on this JID that takes so long is carried out: after those asked before.
@@ -39,17 +39,22 @@ impl Store {
     }
 
     /// Carries an operation out.
-    pub(super) fn execute(&mut self, op: &StoreOp) -> StoreResult {
+    pub(super) fn execute(&mut self, op: &StoreOp, now: Mono) -> StoreResult {
         let result = self.records.apply(op);
         if let (StoreOp::SpoolPut { row, .. }, Ok(_)) = (op, &result) {
-            self.ever.extend(tag_in(&row.stanza));
+            self.ever.extend(tag_in(&row.stanza).map(|tag| (tag, now)));
         }
         result
     }
 
     /// Whether this message was ever in a spool.
     pub(super) fn ever_had(&self, tag: Tag) -> bool {
-        self.ever.contains(&tag)
+        self.ever.contains_key(&tag)
+    }
+
+    /// Since when a message has been in a spool that is in one.
+    pub(super) fn since(&self, tag: Tag) -> Mono {
+        self.ever.get(&tag).copied().unwrap_or_default()
     }
 
     /// The messages in a user's spool, oldest first.

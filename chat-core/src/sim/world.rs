@@ -78,6 +78,8 @@ pub struct World {
     pub(super) trace: Trace,
     pub(super) healing: bool,
     pub(super) settled: bool,
+    /// The process dies that stores a message next, for somebody who is at another node, and does not hear that it has.
+    pub(super) kills_writer: bool,
     /// When the run is over.
     pub(super) end: Mono,
 }
@@ -160,6 +162,7 @@ impl World {
             trace: Trace::new(None),
             healing: false,
             settled: false,
+            kills_writer: false,
             end: Mono(u64::MAX),
             plan,
         }
@@ -260,8 +263,14 @@ impl World {
         for (at, harm) in plan.cluster.iter().flat_map(|c| &c.harms) {
             self.events.at(begin + *at, Event::Harm(*harm));
         }
+        if let Some(roamer) = plan.roamer() {
+            self.events.at(begin + roamer.stays, Event::Roam(roamer.client));
+        }
         let heal = first + plan.storm;
         self.events.at(heal, Event::Heal);
+        if plan.has_night() {
+            self.events.at(heal + Span::secs(20), Event::Night);
+        }
         self.events.at(heal + Span::secs(75), Event::Settle);
         self.events.at(heal + Span::secs(95), Event::Quiet);
         self.end = heal + Span::secs(120);

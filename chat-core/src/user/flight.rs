@@ -40,6 +40,8 @@ pub struct Flight {
     pub acked: bool,
     /// A client without stream management was sent it: it is not lost if nobody acknowledges it.
     pub had: bool,
+    /// A session had it that ended without acknowledging it: whoever gets it next is told that it may be late.
+    pub tried: bool,
     /// What the spool knows of it.
     pub spool: SpoolState,
 }

@@ -119,7 +119,7 @@ impl Engine {
             Keeper::Row => SpoolState::Written,
             Keeper::Other => SpoolState::Refused,
         };
-        let flight = Flight { id: msg, at, settle, copies: 1, acked: false, had: false, spool };
+        let flight = Flight { id: msg, at, settle, copies: 1, acked: false, had: false, tried: false, spool };
         Some(user.flights.insert(&mut self.user_pools, flight, self.cx.now.mono, Default::default()))
     }
 }

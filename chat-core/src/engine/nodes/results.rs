@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::engine::leave::Had;
 use crate::engine::nodes::Turn;
 use crate::stanza::Condition;
-use crate::user::SpoolState;
+use crate::user::{Flight, SpoolState};
 
 impl Engine {
     /// A node says what became of an envelope. Of one that is not known to be there nothing follows.
@@ -34,6 +34,9 @@ impl Engine {
             return self.on_acked(id, &[Unacked { len: 0, flight: Some(key) }]);
         }
         let Some(user) = self.users.get_mut(id) else { return };
+        if let Some(flight) = user.flights.get_mut(key) {
+            flight.tried |= outcome == Outcome::Lost;
+        }
         let Some(flight) = user.flights.drop_copy(&mut self.user_pools, key) else { return };
         if flight.acked || flight.copies > 0 {
             return;
@@ -50,7 +53,7 @@ impl Engine {
                 self.spool_begin(id);
             }
             SpoolState::Absent if self.entrust(id, flight.id, flight.settle) => {}
-            SpoolState::Absent => self.decide_again(id, &out.sent, flight.settle, outcome == Outcome::Lost),
+            SpoolState::Absent => self.decide_again(id, &out.sent, &flight),
         }
         self.arm_user(id);
     }
@@ -72,8 +75,9 @@ impl Engine {
         entrusted
     }
 
-    /// Nobody has a message any more that was sent. `tried`: somebody may have got it.
-    fn decide_again(&mut self, id: UserId, sent: &Sent, settle: Option<SettleTo>, tried: bool) {
+    /// Nobody has a message any more that was sent.
+    fn decide_again(&mut self, id: UserId, sent: &Sent, flight: &Flight) {
+        let Flight { settle, tried, .. } = *flight;
         let Envelope { from, to, stanza, fate } = sent.envelope.clone();
         // Also if it comes behind another that was sent later.
         let afar = self.cluster.as_deref().and_then(|cluster| cluster.users.get(&id));

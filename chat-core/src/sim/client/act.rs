@@ -74,6 +74,14 @@ impl Client {
                 (Some(*user), jid.clone())
             }
         };
+        let roamer = hands.plan.roamer().filter(|r| !hands.healing && r.client != self.number);
+        let (to_user, address) = match roamer.filter(|_| hands.rng.below(4) > 0) {
+            Some(roamer) => {
+                let (user, jid) = &hands.people[roamer.client];
+                (Some(*user), if hands.rng.below(2) == 0 { jid.clone() } else { bare(*user) })
+            }
+            None => (to_user, address),
+        };
         let (fate, type_, more) = match hands.rng.below(20) {
             _ if to_user.is_none() => (Fate::Hopeless, " type='chat'", ""),
             0 => (Fate::Fleeting, " type='headline'", ""),

@@ -46,7 +46,8 @@ impl Client {
             }
             "r" => {
                 let willing = match self.plan.acks {
-                    _ if hands.healing => true,
+                    // At night nobody is quick, and messages are stored that wait for an ack.
+                    _ if hands.healing => !hands.plan.has_night(),
                     Acks::Prompt => true,
                     Acks::Lazy => hands.rng.below(3) == 0,
                     Acks::Never => false,

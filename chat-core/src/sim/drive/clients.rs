@@ -39,7 +39,12 @@ impl World {
         }
         let before = self.clients[client].server.filter(|s| up.contains(s));
         let sticky = self.plan.cluster.as_ref().map_or(0, |c| c.sticky);
+        let roams = self.plan.roamer().is_some_and(|roamer| roamer.client == client) && !self.healing;
         match before {
+            Some(server) if roams && up.len() > 1 => {
+                let others: Vec<usize> = up.into_iter().filter(|other| *other != server).collect();
+                Some(others[self.rng.below(others.len() as u64) as usize])
+            }
             Some(server) if self.rng.below(1000) < sticky => Some(server),
             _ if up.is_empty() => None,
             _ => Some(up[self.rng.below(up.len() as u64) as usize]),
@@ -64,7 +69,8 @@ impl World {
         if !self.healing && self.strike(client, conn) {
             return;
         }
-        if self.clients[client].is_active() {
+        let is_night = self.healing && self.plan.has_night();
+        if self.clients[client].is_active() && !is_night {
             self.with_client(client, |c, hands| c.act(hands));
             self.flush(client);
         }
@@ -105,6 +111,24 @@ impl World {
             }
         }
         true
+    }
+
+    /// A client leaves where it is, and comes to another node at once.
+    pub(super) fn on_roam(&mut self, client: usize) {
+        let Some(roamer) = self.plan.roamer().filter(|_| !self.healing) else { return };
+        let stay = Span(self.rng.below(roamer.stays.0) + 1_000_000);
+        self.events.at(self.now.mono + stay, Event::Roam(client));
+        let Some(conn) = self.clients[client].conn.filter(|_| self.clients[client].is_active()) else {
+            return;
+        };
+        self.trace.say(self.now.mono, || format!("client {client} roams"));
+        let way = self.way();
+        if let Some(link) = self.network.get(conn) {
+            link.dead = true;
+        }
+        self.events.at(self.now.mono + way, Event::ServerEof(conn));
+        self.close_client(client);
+        self.on_connect(client);
     }
 
     pub(super) fn on_look(&mut self, client: usize) {

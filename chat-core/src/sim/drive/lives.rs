@@ -11,6 +11,9 @@ use crate::sim::network::Link;
 use crate::sim::world::World;
 use crate::xep;
 
+/// What waits in the spool for somebody who is there is found within this time, also if nobody told of it.
+const FOUND_WITHIN: Span = Span::secs(60);
+
 impl World {
     /// A server starts.
     pub(super) fn on_start(&mut self, s: usize) {
@@ -156,9 +159,22 @@ impl World {
         }
     }
 
+    /// Everybody says something to somebody in the middle of the night, and one of the nodes dies.
+    pub(super) fn on_night(&mut self) {
+        self.kills_writer = true;
+        for client in 0..self.clients.len() {
+            if self.clients[client].is_active() {
+                self.with_client(client, |c, hands| c.say_message(hands));
+                self.flush(client);
+            }
+        }
+    }
+
     /// Nothing has changed for a while. Everybody says how they are, and something to somebody.
     pub(super) fn on_quiet(&mut self) {
         self.check_presence();
+        // Whoever writes to somebody may find what waits: until then only those find it who look for it.
+        self.check_spools(FOUND_WITHIN);
         self.note_blocked();
         for client in 0..self.clients.len() {
             if !self.clients[client].is_active() {

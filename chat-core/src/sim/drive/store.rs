@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::{Mono, RequestId, Span};
 use crate::effect::{StoreDone, StoreError, StoreOp, StoreResult};
+use crate::sim::auth::bare;
 use crate::sim::events::Event;
 use crate::sim::ledger::tag_in;
 use crate::sim::world::World;
@@ -59,14 +60,25 @@ impl World {
         if life != self.servers[server].life {
             return;
         }
-        let result = self.store.execute(op);
+        let result = self.store.execute(op, self.now.mono);
         self.trace.say(self.now.mono, || {
             format!("{server} {id:?} {} is done: {}", describe(op), describe_result(&result))
         });
+        if self.kills_writer && self.is_for_elsewhere(server, op) {
+            self.kills_writer = false;
+            return self.on_crash(server, false);
+        }
         if answer {
             let at = self.now.mono + Span(self.rng.below(2_000_000));
             self.events.at(at, Event::Stored { server, life, id, result });
         }
+    }
+
+    /// Whether a message is stored by a node for somebody who has a session at another one.
+    fn is_for_elsewhere(&self, server: usize, op: &StoreOp) -> bool {
+        let StoreOp::SpoolPut { user, .. } = op else { return false };
+        let theirs = self.clients.iter().filter(|c| user.as_str() == bare(c.plan.user) && c.is_active());
+        self.servers.len() > 1 && theirs.into_iter().any(|c| c.server.is_some_and(|other| other != server))
     }
 }
 

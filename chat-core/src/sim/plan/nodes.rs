@@ -98,6 +98,20 @@ pub struct ClusterPlan {
     pub harms: Vec<(Span, Harm)>,
     /// The newest version of the protocol between nodes that each speaks: in its first life and every other one after it, and in the rest.
     pub newest: Vec<[u16; 2]>,
+    /// Somebody whom all others talk with goes from node to node.
+    pub roamer: Option<Roamer>,
+    /// When all is well again there is a night: nobody says anything but for a few words, and a node dies that has just stored
+    /// one of them. What that leaves nobody comes upon by chance.
+    pub night: bool,
+}
+
+/// A client that goes on at another node every now and then, in the middle of its conversations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roamer {
+    /// Which.
+    pub client: usize,
+    /// It stays so long at most.
+    pub stays: Span,
 }
 
 impl ClusterPlan {
@@ -241,7 +255,17 @@ impl Plan {
             harms: if calm { Vec::new() } else { d.harms(nodes, plan.storm) },
             // Not from the same numbers, so that seeds mean what they meant before there were two versions.
             newest: Draw(&mut Rng::from_u64(plan.storm.0)).newest(nodes),
+            roamer: None,
+            night: false,
         });
+        if !calm && nodes > 1 {
+            // The same holds for these.
+            let rng = &mut Rng::from_u64(!plan.storm.0);
+            plan.roam(&mut Draw(rng), nodes);
+            if let Some(cluster) = &mut plan.cluster {
+                cluster.night = Draw(rng).one_in(5);
+            }
+        }
         plan
     }
 
@@ -259,8 +283,34 @@ impl Plan {
             for _ in 0..3 {
                 cluster.harms.extend(d.harms(nodes, storm));
             }
+            // It is what the nodes believe of each other that these are about.
+            (cluster.roamer, cluster.night) = (None, false);
         }
         plan
+    }
+
+    /// In some runs one client goes from node to node while the others talk with it: they have several messages outstanding
+    /// when it does. Links between nodes falter in some of these.
+    fn roam(&mut self, d: &mut Draw<'_>, nodes: u64) {
+        let client = self.clients.iter().position(|client| client.managed && client.resumable);
+        let (Some(client), Some(cluster), true) = (client, &mut self.cluster, d.one_in(4)) else { return };
+        cluster.roamer = Some(Roamer { client, stays: d.millis(500, 4_000) });
+        cluster.wanted = None;
+        cluster.standby.fill(false);
+        self.clients[client].priority = self.clients[client].priority.max(0);
+        self.pace = self.pace.min(Span::millis(300));
+        // What nobody waits for is not stored after a moment: it is sent again when the session has moved, late or not.
+        for other in (0..self.clients.len()).filter(|other| *other != client) {
+            self.clients[other].managed &= d.one_in(2);
+        }
+        if !d.one_in(3) {
+            for _ in 0..d.between(8, 30) {
+                let what = d.between(2, 3);
+                let (at, harm) = (Span(d.0.below(self.storm.0)), d.harm(what, nodes));
+                let Harm::Cut { from, to, both, .. } = harm else { continue };
+                cluster.harms.push((at, Harm::Cut { from, to, both, long: d.millis(50, 700) }));
+            }
+        }
     }
 
     /// The run of a cluster whose nodes are replaced, one after the other, and nothing else goes wrong: sessions that can be resumed
@@ -285,6 +335,16 @@ impl Plan {
             cluster.drain = Some((d.between(1, 20) as u32, d.millis(500, 12_000)));
         }
         plan
+    }
+
+    /// Whether there is a night when all is well again.
+    pub(in crate::sim) fn has_night(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.night)
+    }
+
+    /// Who goes from node to node.
+    pub(in crate::sim) fn roamer(&self) -> Option<Roamer> {
+        self.cluster.as_ref()?.roamer
     }
 
     /// By how many milliseconds the civil clock of each node is wrong: as many as there are nodes.

@@ -55,6 +55,27 @@ fn order_is_kept_when_a_session_comes_here() {
     at_rest(&w);
 }
 
+/// One of her sessions has a message and ends without a word, the other ends before it comes. Whoever gets it then is told that it may be
+/// the second time.
+#[test]
+fn what_one_session_had_comes_late_when_another_never_got_it() {
+    let mut w = World::new(&[1, 1]);
+    let (a, x) = (w.login(0, "romeo/a", false), w.login(0, "juliet/x", true));
+    let y = w.login(1, "juliet/y", true);
+    w.held.push((0, 1));
+    w.send(a, &chat("juliet@h", "1"));
+    assert_eq!(w.bodies(x), ["1"]);
+    w.send(x, "</stream:stream>");
+    w.send(y, "</stream:stream>");
+    let z = w.bind(1, "juliet/z", true);
+    w.send(z, "<presence/>");
+    w.held.clear();
+    w.settle();
+    assert_eq!(w.bodies(z), ["~1"]);
+    w.ack(z);
+    at_rest(&w);
+}
+
 #[test]
 fn of_what_waits_for_its_turn_too_much_bounces() {
     let mut w = World::with(&[1, 1], |settings| settings.limits.loading_stanzas_max = 2);
