@@ -118,7 +118,7 @@ impl Engine {
             if !said {
                 cluster.has_left(self.cx.now.mono, node, user, resource);
             }
-            self.on_unavailable_elsewhere(user, resource, said);
+            self.on_unavailable_elsewhere(node, user, resource, said);
         }
         let Some(id) = self.users.find(user) else { return };
         match change {

@@ -8,6 +8,7 @@
 //! - A node is gone, and its sessions are not available elsewhere within [`LINK_GRACE`]: those here who saw them learn that they
 //!   are gone. Other nodes tell their own.
 //! - A session goes to another node: others see it and are seen by it as before ([`movers`](super::movers)).
+//! - A session elsewhere ends, its record goes, and its node with what it said: it counts as one that the node took with it.
 //! - A session gave way to another of its name: its node says nothing, and its record goes while it still says that it is
 //!   available. After the same time each node looks whether the other is available, and tells its own if it is not. What it knows
 //!   of the other and what those here have heard of it came the same way, so no later word of it is overtaken.
@@ -21,7 +22,9 @@ use super::early::Early;
 use super::farewells::Farewells;
 use super::movers::Movers;
 use super::{Cluster, OWN};
-use crate::base::limits::{CLUSTER_SETTLED, CLUSTER_STEP, CLUSTER_STEP_USERS, LINK_GRACE, NEWCOMER};
+use crate::base::limits::{
+    CLUSTER_SETTLED, CLUSTER_STEP, CLUSTER_STEP_USERS, LINK_GRACE, NEWCOMER, NODES_MET,
+};
 use crate::base::{Mono, MsgId, NodeId, TimerId, UserId};
 use crate::effect::{Deadline, Few, NodeTold, Parcel, Targets};
 use crate::engine::Engine;
@@ -53,6 +56,8 @@ pub(super) struct Chores {
     pub(super) again: VecDeque<(Mono, UserId)>,
     /// Sessions that are gone, and when that is told.
     lost: VecDeque<Lost>,
+    /// Sessions elsewhere that have said lately that they are gone, and where.
+    over: VecDeque<(Mono, NodeId, BareJid, SmolStr)>,
 }
 
 /// A session that is gone without having said so.
@@ -139,6 +144,14 @@ impl Engine {
         let at = self.cx.now.mono + LINK_GRACE;
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
         cluster.chores.purge_at = Some(at);
+        // What they said to others came behind their records, and may be lost.
+        let over = std::mem::take(&mut cluster.chores.over).into_iter();
+        let (lost, over) = over.partition::<VecDeque<_>, _>(|(_, n, ..)| *n == node);
+        cluster.chores.over = over;
+        for (_, _, user, name) in lost {
+            let only = Some(Few::At(OWN));
+            cluster.chores.lost.push_back(Lost { due: at, user, name, only, said: false });
+        }
         cluster.chores.early.end(node);
         cluster.chores.farewells.end(node);
         cluster.chores.movers.end(node);
@@ -288,10 +301,16 @@ impl Engine {
 
     /// A session elsewhere is not available any more, and its node has `said` so or not. If another has its name, what was said
     /// is wrong, and has to be mended.
-    pub(super) fn on_unavailable_elsewhere(&mut self, user: &str, name: &str, said: bool) {
-        let due = self.cx.now.mono + LINK_GRACE;
+    pub(super) fn on_unavailable_elsewhere(&mut self, node: NodeId, user: &str, name: &str, said: bool) {
+        let now = self.cx.now.mono;
+        let due = now + LINK_GRACE;
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
         if said && !cluster.is_available(user, name) {
+            let over = &mut cluster.chores.over;
+            while over.pop_front_if(|(at, ..)| *at + NODES_MET <= now).is_some() {}
+            if let Ok(user) = BareJid::parse(user) {
+                over.push_back((now, node, user, name.into()));
+            }
             return;
         }
         if let Ok(user) = BareJid::parse(user) {

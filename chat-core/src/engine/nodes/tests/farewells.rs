@@ -69,3 +69,23 @@ fn who_may_see_the_user_again_is_told_no_farewell() {
     assert_eq!(presence(&mut w, r), ["juliet@h/a"]);
     at_rest(&w);
 }
+
+/// The node hears that a session is over, and what it said to those here is lost with the link.
+#[test]
+fn who_is_gone_as_the_link_breaks_is_gone() {
+    let mut w = World::new(&[1, 1]);
+    let (a, r) = (w.login(0, "juliet/a", true), w.login(1, "romeo/r", true));
+    befriend(&mut w, (a, "juliet"), (r, "romeo"));
+    w.wait(30_000);
+    w.got(r);
+    w.held.push((0, 1));
+    w.send(a, "</stream:stream>");
+    w.lose_parcels(0, 1);
+    w.held.clear();
+    w.settle();
+    assert!(presence(&mut w, r).is_empty());
+    w.relink(0, 1);
+    w.wait(10_000);
+    assert_eq!(presence(&mut w, r), ["-juliet@h/a"]);
+    at_rest(&w);
+}

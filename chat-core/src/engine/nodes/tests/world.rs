@@ -160,6 +160,13 @@ impl World {
         self.settle();
     }
 
+    /// Stanzas that are on their way from one node to another are lost, and only they.
+    pub fn lose_parcels(&mut self, from: usize, to: usize) {
+        if let Some(pipe) = self.pipes.get_mut(&(from, to)) {
+            pipe.retain(|mail| !mail.iter().any(|told| matches!(told, NodeTold::Parcel { .. })));
+        }
+    }
+
     /// A node is told to stop.
     pub fn shut_down(&mut self, i: usize) {
         self.command(i, &Command::Shutdown);
