@@ -18,10 +18,40 @@
 //! step back, or send their sessions away before they stop; links are slow, cut into pieces, reset, flap, and carry nothing in
 //! one direction or both, between two nodes or two halves.
 //!
-//! # What of a cluster is not checked yet
+//! # The invariants, and who checks them
 //!
-//! - (3) Order holds for all that a sender says at one node in one life of that node, not across a new login at another: there a
-//!   session cannot be resumed.
+//! All hold for a node alone and for clusters. What is looked at all along is checked after each event, the rest when everything has
+//! healed and nobody has said anything for 20 s (`on_quiet`), and in the end (`check_end`).
+//!
+//! | | invariant | checked by |
+//! |---|---|---|
+//! | 1 | nothing acknowledged is lost | `check_acked` all along, `check_messages` in the end (`is_safe`) |
+//! | 2 | nothing comes twice, but with `<delay/>` | `Ledger::received` |
+//! | 3 | order | `Ledger::received` (`newest`) |
+//! | 4 | each registry is the union of the live sessions | `check_registries` |
+//! | 5 | one live session for a full JID | `check_registries`; within a node `check_sessions`, by their number |
+//! | 6 | each subscriber's last presence is the truth | `check_presence`, when quiet and in the end |
+//! | 7 | nobody acts unauthenticated or in another's name; presence only for whom it is | `Ledger::received`, `Ledger::bounced` (`Fate::Forbidden`); `Client::on_presence`; `check_presence`; `note_blocked` |
+//! | 8 | queues are within their limits | `check_limits` (`Engine::audit`) |
+//! | 9 | no request is left pending | `check_sessions` (requests), `check_registries` (pieces), `check_acked` (a node that does not stop) |
+//! | 10 | the same seed is the same run | `tests/sim.rs`: `the_same_seed_is_the_same_run` |
+//! | 11 | delivered, stored or bounced, and one of these | `check_messages`, `Ledger::bounced` |
+//! | 12 | without faults `h` follows, spools are empty, each iq has one reply | `check_behind`, `check_spools`, `check_queries`, `Ledger::answered` |
+//! | 13 | three decisions for an envelope, errors never answer errors | `check_limits` (`Engine::audit`); `EVENTS_MAX`, as an echo of errors never ends |
+//! | 14 | `h` never falls, nor passes what is settled | `Client::take_ack`, `check_acked` |
+//!
+//! # What is not promised, so not checked
+//!
+//! - (3) Order holds for what a session says at one node in one life of that node, and goes on with the session. A client that logs in anew at
+//!   another node has another session: nothing ties it to the old one, whose last messages may be on their way still, so what it says
+//!   may overtake them. A client that wants its order kept resumes.
+//! - (2, 12) While the store says that it is overloaded, rows that were delivered are deleted later: who logs in at another node
+//!   meanwhile gets them again, with a delay. And what has to be stored may be refused, or acknowledged later than in two seconds.
+//! - (6) Presence beyond `loading_stanzas_max` for somebody whose record is just being read is refused, with an error to whoever said it. After a store
+//!   lost an answer for good, or was away for longer than it is waited for, it may know of subscriptions and blocks of which no node does.
+//! - (6) Presence said to somebody in particular, and whom it reaches in the end, if a node dies: only that one knew.
+//! - (9) A request is answered within ten seconds and one answer more, so a run waits so long for its last ones.
+//! - (12) A client asks nothing in the last eight seconds of a run.
 
 mod auth;
 mod check;

@@ -191,7 +191,8 @@ impl World {
             count += 1;
             self.advance(at);
             if matches!(event, Event::End) && self.asks_the_store() && at < self.end + Span::secs(12) {
-                // Nodes of a cluster look for rows from time to time: an answer is on its way.
+                // Nodes of a cluster look for rows from time to time: an answer is on its way. That all are without open requests at the
+                // same moment is more than is promised, which is that each is answered, or given up after ten seconds and one more answer.
                 self.events.at(at + Span::secs(1), Event::End);
                 continue;
             }
