@@ -40,7 +40,13 @@ pub struct Targets<'a>(pub &'a str);
 impl<'a> Targets<'a> {
     /// The names.
     pub fn iter(self) -> impl Iterator<Item = &'a str> {
-        self.0.split_terminator('\0')
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let end = memchr::memchr(0, rest.as_bytes()).unwrap_or(rest.len());
+            let name = (!rest.is_empty()).then(|| &rest[..end]);
+            rest = rest.get(end + 1..).unwrap_or_default();
+            name
+        })
     }
 
     /// Whether there is none.

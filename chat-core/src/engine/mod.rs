@@ -93,7 +93,8 @@ impl Engine {
         let host = Host::new(extensions, &settings);
         let cluster = settings.cluster.as_deref().map(|own| {
             let key = rng.hash_key();
-            Box::new(Cluster::new(own, key, &mut rng))
+            let worker = (settings.worker.0, settings.workers);
+            Box::new(Cluster::new(own, worker, key, &mut rng))
         });
         let mut cx = Cx::new(Arc::new(settings), rng);
         cx.stream_features = host.stream_features();

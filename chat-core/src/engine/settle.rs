@@ -134,7 +134,7 @@ impl Engine {
             if bytes.is_empty()
                 && let Some(copy) = self.cluster.as_ref().and_then(|cluster| cluster.copy_of(id, key))
             {
-                bytes.extend_from_slice(&copy);
+                bytes.extend_from_slice(copy);
             }
             self.spool(id, &bytes, flight.id, flight.at, flight.settle, false);
         }

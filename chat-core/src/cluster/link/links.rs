@@ -245,6 +245,11 @@ impl Links {
         None
     }
 
+    /// Whether [`Links::poll_output`] may have something.
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty() || !self.told.is_empty()
+    }
+
     /// When to call [`Links::handle`] again at the latest, and why.
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
         let links = self.links.values().filter_map(Link::poll_timeout);
@@ -306,8 +311,12 @@ impl Links {
     /// Sends a frame that arrives once and in order, unless the link starts over ([`Link::send`]).
     pub fn send(&mut self, now: Mono, peer: &NodeName, kind: Kind, body: &[u8]) -> Result<(), NotSent> {
         let link = self.links.get_mut(peer).ok_or(NotSent::NotBegun)?;
+        let before = (link.has_output(), link.is_dirty());
         let sent = link.send(now, kind, body);
-        self.mark(peer);
+        // What it was marked for before it still is.
+        if before != (link.has_output(), link.is_dirty()) {
+            self.mark(peer);
+        }
         sent
     }
 

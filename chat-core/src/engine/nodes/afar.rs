@@ -1,6 +1,6 @@
 //! What is on its way to sessions of other nodes, or waits for its turn.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, btree_map};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -11,14 +11,47 @@ use crate::base::limits::{
     ENVELOPES_PER_NODE_BYTES_MAX, ENVELOPES_PER_USER_BYTES_MAX, ENVELOPES_PER_USER_MAX,
 };
 use crate::base::{Mono, NodeId, UserId};
-use crate::effect::{Envelope, FlightId, NodeMail, ResourceId, SettleTo, SmHash};
+use crate::effect::{Envelope, Few, FlightId, NodeMail, ResourceId, SettleTo, SmHash};
+use crate::jid::JidRef;
 
-/// A message or an iq that was sent to other nodes: one for all of them.
-#[derive(Debug)]
+/// A message or an iq that was sent to other nodes. Its flight knows what else there is to know, and who waits for it.
+#[derive(Debug, Clone)]
 pub(super) struct Sent {
-    /// As the clients get it, but for its `<delay/>`. Nobody waits for it here: its flight knows who does.
-    pub(super) envelope: Envelope,
+    /// The sender, the recipient, and the stanza as the clients get it, but for its `<delay/>`: in one piece, and one for all
+    /// nodes.
+    text: Arc<str>,
+    from: u16,
+    to: u16,
+    /// It may have been delivered before.
+    pub(super) delayed: bool,
+    pub(super) only: Option<Few>,
     pub(super) turn: Turn,
+}
+
+impl Sent {
+    /// One of this text, put together in a buffer.
+    pub(super) fn new(
+        (from, to, stanza): (&str, &str, &str),
+        (delayed, only, turn): (bool, Option<Few>, Turn),
+        buffer: &mut String,
+    ) -> Sent {
+        buffer.clear();
+        [from, to, stanza].into_iter().for_each(|text| buffer.push_str(text));
+        // No JID is longer.
+        let (from, to) = (from.len() as u16, to.len() as u16);
+        Sent { text: Arc::from(&**buffer), from, to, delayed, only, turn }
+    }
+
+    /// The sender and the recipient.
+    pub(super) fn names(&self) -> (JidRef<'_>, JidRef<'_>) {
+        let (from, rest) = self.text.split_at(self.from.into());
+        (JidRef::of_prepared(from), JidRef::of_prepared(&rest[..self.to.into()]))
+    }
+
+    /// The stanza.
+    pub(super) fn stanza(&self) -> &[u8] {
+        &self.text.as_bytes()[usize::from(self.from) + usize::from(self.to)..]
+    }
 }
 
 /// An envelope without result.
@@ -27,7 +60,7 @@ pub(super) struct Out {
     pub(super) node: NodeId,
     /// The flight that it is a copy of; none for an iq.
     pub(super) flight: Option<FlightId>,
-    pub(super) sent: Arc<Sent>,
+    pub(super) sent: Sent,
     /// Those of the user's lanes that it took.
     lanes: u64,
 }
@@ -81,12 +114,17 @@ pub(super) struct Afar {
 /// Lanes that one user may have: the bits of [`Out::lanes`].
 const LANES_MAX: usize = 64;
 
+/// Users for whom nothing is outstanding any more, whose memory is kept for others.
+const SPARE_MAX: usize = 256;
+/// Envelopes for which such memory may have room; more of it was made by a burst.
+const ROOM_MAX: usize = 64;
+
 /// What a stanza takes besides its bytes, roughly.
 const OUT_BYTES: usize = 256;
 
 impl Out {
     fn weight(&self) -> usize {
-        self.sent.envelope.stanza.len() + OUT_BYTES
+        self.sent.stanza().len() + OUT_BYTES
     }
 }
 
@@ -199,7 +237,7 @@ impl Cluster {
         };
         let nodes = self.chosen_nodes();
         let afar = self.users.get(&id);
-        let user = afar.map_or(Load::default(), Afar::load);
+        let user = afar.map_or(Load::default(), |afar| afar.load());
         let lanes = afar.map_or(0, |a| a.lanes().count()) + self.seen.iter().filter(|s| s.chosen).count();
         // Those that are taken already are counted twice, which does no harm: few users have many sessions.
         lanes <= LANES_MAX
@@ -211,9 +249,20 @@ impl Cluster {
     }
 
     /// The number of the next envelope, so that whoever gets its result knows which of so many workers waits.
-    pub(super) fn number(&mut self, worker: u16, workers: u16) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
+        let (worker, workers) = self.worker;
         self.next += 1;
         self.next * u64::from(workers) + u64::from(worker)
+    }
+
+    /// What was counted for an envelope.
+    fn counted(&self, envelope: u64) -> u64 {
+        envelope / u64::from(self.worker.1)
+    }
+
+    /// What is outstanding for a user, and what waits.
+    pub(super) fn afar(&mut self, id: UserId) -> &mut Afar {
+        self.users.entry(id).or_insert_with(|| self.spare.pop().unwrap_or_default())
     }
 
     /// An envelope goes out, to these sessions of a node.
@@ -223,10 +272,11 @@ impl Cluster {
         envelope: u64,
         node: NodeId,
         flight: Option<FlightId>,
-        sent: Arc<Sent>,
+        sent: Sent,
         names: impl Iterator<Item = &'a str>,
     ) {
-        let afar = self.users.entry(id).or_default();
+        let counted = self.counted(envelope);
+        let afar = self.users.entry(id).or_insert_with(|| self.spare.pop().unwrap_or_default());
         let mut lanes = 0;
         for name in names {
             let Some(place) = afar.lane(node, name) else { continue };
@@ -246,16 +296,17 @@ impl Cluster {
             _ => afar.out.len(),
         };
         afar.out.insert(place, (envelope, out));
-        self.envelopes.insert(envelope, id);
+        self.envelopes.insert(counted, id);
     }
 
     /// An envelope has its result, or will have none; `None` if it is not known to be with this node.
     pub(super) fn leave(&mut self, node: NodeId, envelope: u64) -> Option<(UserId, Out)> {
-        let id = *self.envelopes.get(&envelope)?;
+        let counted = self.counted(envelope);
+        let id = self.envelopes.get(counted)?;
         let afar = self.users.get_mut(&id)?;
         let place = afar.place(envelope).filter(|place| afar.out[*place].1.node == node)?;
         let (_, out) = afar.out.remove(place)?;
-        self.envelopes.remove(&envelope);
+        self.envelopes.remove(counted);
         afar.out_bytes -= out.weight();
         for (place, lane) in afar.lanes.iter_mut().enumerate() {
             lane.out -= (out.lanes >> place & 1) as u32;
@@ -277,15 +328,24 @@ impl Cluster {
     }
 
     /// The bytes of a message that is outstanding, from any of its envelopes.
-    pub(in crate::engine) fn copy_of(&self, id: UserId, flight: FlightId) -> Option<Arc<[u8]>> {
+    pub(in crate::engine) fn copy_of(&self, id: UserId, flight: FlightId) -> Option<&[u8]> {
         let afar = self.users.get(&id)?;
         let (_, out) = afar.out.iter().find(|(_, out)| out.flight == Some(flight))?;
-        Some(out.sent.envelope.stanza.clone())
+        Some(out.sent.stanza())
     }
 
     /// Forgets a user for whom nothing is outstanding and nothing waits; says whether it was so.
     pub(super) fn forget_idle(&mut self, id: UserId) -> bool {
-        let idle = self.users.get(&id).is_some_and(Afar::is_idle);
-        idle && self.users.remove(&id).is_some()
+        let btree_map::Entry::Occupied(entry) = self.users.entry(id) else { return false };
+        if !entry.get().is_idle() {
+            return false;
+        }
+        let mut afar = entry.remove();
+        if self.spare.len() < SPARE_MAX && afar.out.capacity() <= ROOM_MAX {
+            afar.lanes.clear();
+            afar.last = 0;
+            self.spare.push(afar);
+        }
+        true
     }
 }

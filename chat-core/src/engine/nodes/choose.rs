@@ -2,6 +2,7 @@
 
 use smol_str::SmolStr;
 
+use super::afar::Lane;
 use super::{Cluster, OWN};
 use crate::base::{NodeId, WorkerId};
 use crate::effect::{Few, Targets};
@@ -175,6 +176,12 @@ impl Cluster {
             Some(Few::At(_)) | None => {}
         }
         self.table.of(bare.as_str()).any(|entry| entry.node != OWN)
+    }
+
+    /// Whether the session of this lane was seen where it was. One that was not may be there all the same
+    /// ([`Cluster::is_at`]), if the user has very many.
+    pub(super) fn has_seen(&self, lane: &Lane) -> bool {
+        self.seen.iter().any(|s| s.node == lane.node && s.name(&self.names) == lane.name)
     }
 
     /// Whether this session is where it is said to be.

@@ -4,8 +4,6 @@
 //! keeps the flight is as if it had been sent there in an envelope. What another node waits for is that node's to send again:
 //! the taker knows it by its identity. What came since goes behind it, the same way as everything that comes later.
 
-use std::sync::Arc;
-
 use super::afar::{Held, Sent};
 use super::hold::is_message;
 use super::moves::{Given, Hold};
@@ -13,7 +11,7 @@ use super::send::is_question;
 use super::{OWN, Turn};
 use crate::base::{MsgId, NodeId, UserId, WorkerId};
 use crate::effect::{
-    Envelope, Event, Fate, FlightId, NodeTold, NotGiven, Outcome, Parcel, SettleTo, SmHash, Targets, Unacked,
+    Event, Fate, FlightId, NodeTold, NotGiven, Outcome, Parcel, SettleTo, SmHash, Targets, Unacked,
 };
 use crate::engine::Engine;
 use crate::engine::leave::Had;
@@ -196,7 +194,7 @@ impl Engine {
         }
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
         let Ok(stanza) = str::from_utf8(bytes) else { return };
-        let envelope = cluster.number(self.cx.settings.worker.0, self.cx.settings.workers);
+        let envelope = cluster.number();
         let awaited = kept.is_some() || known.question;
         // With its identity also if nobody waits for it: the taker may have read its row.
         let fate = flight.map_or(
@@ -237,8 +235,9 @@ impl Engine {
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
         cluster.next += 1;
         let turn = Turn { order: cluster.next, ..Turn::FIRST };
-        let (from, to) = (known.from.clone(), known.to.clone());
-        let sent = Arc::new(Sent { envelope: Envelope { from, to, stanza: bytes.into(), fate }, turn });
+        let Ok(stanza) = str::from_utf8(bytes) else { return };
+        let text = (known.from.as_str(), known.to.as_str(), stanza);
+        let sent = Sent::new(text, (fate.delayed, fate.only, turn), &mut cluster.targets);
         let names = std::iter::once(gone.name.as_str());
         cluster.enter(gone.id, envelope, gone.node, flight, sent, names);
     }

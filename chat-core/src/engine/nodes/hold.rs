@@ -93,7 +93,7 @@ impl Engine {
                 stream,
                 until: now + HOLD_WAIT,
             };
-            cluster.users.entry(id).or_default().holds.push(hold);
+            cluster.afar(id).holds.push(hold);
         }
         for old in old.into_iter().flatten() {
             match self.sessions.get_mut(old).filter(|_| quietly) {
@@ -116,9 +116,7 @@ impl Engine {
             return;
         }
         let (node, ask) = (hold.node, hold.ask);
-        let (worker, workers) = (self.cx.settings.worker.0, self.cx.settings.workers);
-        let number = || cluster.number(worker, workers);
-        let Some((state, given)) = picture(user, rid, self.cx.now.mono, number) else { return };
+        let Some((state, given)) = picture(user, rid, self.cx.now.mono, || cluster.number()) else { return };
         let version = cluster.offers.version_of(node);
         if weight(&state) > SESSION_STATE_BYTES_MAX || state.since() > version {
             self.cx.node_mail.put(&NodeTold::Refuse { node, ask, why: NotGiven::Unable });

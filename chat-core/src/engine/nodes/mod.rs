@@ -35,6 +35,7 @@ mod conflict;
 mod copies;
 mod depart;
 mod early;
+mod envelopes;
 mod farewells;
 mod hold;
 mod install;
@@ -59,7 +60,7 @@ pub(super) use turn::Turn;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::base::{HashKey, HlcClock, KeyedMap, MsgId, NodeId, Rng, UserId};
+use crate::base::{HashKey, HlcClock, MsgId, NodeId, Rng, UserId};
 use crate::effect::{NodeMail, NodeTold};
 use crate::engine::Engine;
 use crate::route::registry::Table;
@@ -67,6 +68,7 @@ use crate::user::recent::Recent;
 use afar::{Afar, Load, Most};
 use changed::News;
 use choose::Seen;
+use envelopes::Envelopes;
 use moves::Taken;
 use newcomers::Newcomers;
 use offer::Offers;
@@ -93,10 +95,15 @@ pub(super) struct Cluster {
     tried: Recent,
     /// Counts envelopes, and messages that wait.
     next: u64,
-    /// Whose each envelope is that has no result yet.
-    envelopes: KeyedMap<u64, UserId>,
+    /// Envelopes that have no result yet, by what was counted.
+    envelopes: Envelopes,
+    /// The number of this worker, and how many there are.
+    worker: (u16, u16),
     /// Users with something outstanding or waiting.
-    users: BTreeMap<UserId, Afar>,
+    users: BTreeMap<UserId, Box<Afar>>,
+    /// Kept for the next of them.
+    #[allow(clippy::vec_box, reason = "what is handed over is the box")]
+    spare: Vec<Box<Afar>>,
     /// Whose each session is that another node was asked for.
     asks: BTreeMap<u64, UserId>,
     /// Sessions that came here lately.
@@ -109,15 +116,15 @@ pub(super) struct Cluster {
     names: String,
     /// Those of its sessions here that do not count, because the resource was bound elsewhere later.
     hidden: u64,
-    /// Where the targets of an envelope are put together.
+    /// Where the targets of an envelope, and what is kept of it, are put together.
     targets: String,
     /// Users of whose roster and block list others have told these versions, which are not here yet.
     news: BTreeMap<UserId, News>,
 }
 
 impl Cluster {
-    /// A node of this name, that knows of no other.
-    pub(super) fn new(own: &str, key: HashKey, rng: &mut Rng) -> Self {
+    /// A node of this name, that knows of no other. `worker`: which of how many.
+    pub(super) fn new(own: &str, worker: (u16, u16), key: HashKey, rng: &mut Rng) -> Self {
         let mut table = Table::new(key);
         table.seat(OWN, own);
         Cluster {
@@ -131,8 +138,10 @@ impl Cluster {
             tried: Recent::default(),
             // An engine that starts anew in the same life of its node takes no result for its own that is an earlier one's.
             next: rng.next_u64() >> 32,
-            envelopes: KeyedMap::new(key),
+            envelopes: Envelopes::default(),
+            worker,
             users: BTreeMap::new(),
+            spare: Vec::new(),
             asks: BTreeMap::new(),
             taken: VecDeque::new(),
             loads: BTreeMap::new(),

@@ -146,7 +146,7 @@ impl Engine {
             let (node, worker) = (entry.node, entry.record.worker);
             let (mut targets, attempt) = (String::new(), parcel.attempt + 1);
             Targets::push(&mut targets, name);
-            let envelope = cluster.number(self.cx.settings.worker.0, self.cx.settings.workers);
+            let envelope = cluster.number();
             let parcel = Parcel { envelope, worker, attempt, targets: Targets(&targets), ..*parcel };
             self.cx.node_mail.put(&NodeTold::Parcel { node, parcel });
         }

@@ -114,7 +114,7 @@ impl Engine {
         let Some(sm) = sm.map(|sm| SmHash::of(&sm.id)) else { return false };
         let unsure = resource.detached.as_ref().and_then(|detached| detached.given);
         let Some(node) = cluster.offers.turn(&asked, SessionState::since_of(unsure)) else { return false };
-        let offer = cluster.number(self.cx.settings.worker.0, self.cx.settings.workers);
+        let offer = cluster.number();
         cluster.offers.open.retain(|_, open| open.seat.resource != seat.resource);
         cluster.offers.open.insert(offer, Open { seat, node, asked, is_taken: false });
         self.cx.node_mail.put(&NodeTold::Offer { node, offer, user: user.jid.as_str(), sm });

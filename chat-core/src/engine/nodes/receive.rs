@@ -60,7 +60,7 @@ impl Engine {
         }
         let mut mail = NodeMail::default();
         mail.put(&NodeTold::Parcel { node, parcel: *parcel });
-        cluster.users.entry(id).or_default().held.push_back(Held { settle, mail, since: self.cx.now.mono });
+        cluster.afar(id).held.push_back(Held { settle, mail, since: self.cx.now.mono });
         true
     }
 

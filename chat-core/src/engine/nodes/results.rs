@@ -26,7 +26,7 @@ impl Engine {
         let settled = outcome == Outcome::Settled;
         let Some(key) = out.flight else {
             if !settled {
-                self.refuse_stored(&out.sent.envelope.stanza, Condition::ServiceUnavailable.into());
+                self.refuse_stored(out.sent.stanza(), Condition::ServiceUnavailable.into());
             }
             return;
         };
@@ -77,12 +77,13 @@ impl Engine {
 
     /// Nobody has a message any more that was sent.
     fn decide_again(&mut self, id: UserId, sent: &Sent, flight: &Flight) {
-        let Flight { settle, tried, .. } = *flight;
-        let Envelope { from, to, stanza, fate } = sent.envelope.clone();
+        let (from, to) = sent.names();
+        let (from, to, stanza) = (from.to_owned(), to.to_owned(), sent.stanza().into());
         // Also if it comes behind another that was sent later.
         let afar = self.cluster.as_deref().and_then(|cluster| cluster.users.get(&id));
         let late = afar.is_some_and(|afar| afar.last > sent.turn.order);
-        let fate = Fate { settle, delayed: fate.delayed || tried || late, ..fate };
+        let delayed = sent.delayed || flight.tried || late;
+        let fate = Fate { id: flight.id, at: flight.at, settle: flight.settle, delayed, only: sent.only };
         let turn = Turn { attempt: sent.turn.attempt + 1, ..sent.turn };
         self.go_on(id, &Envelope { from, to, stanza, fate }, turn);
     }
@@ -121,7 +122,7 @@ impl Engine {
         self.give_up_all_takings(id);
         let Some(cluster) = self.cluster.as_deref_mut() else { return };
         let lost = cluster.leave_all(None, Some(id));
-        let Afar { waiting, held, .. } = cluster.users.remove(&id).unwrap_or_default();
+        let Afar { waiting, held, .. } = *cluster.users.remove(&id).unwrap_or_default();
         for held in held {
             self.cx.answer(held.settle, Outcome::Moved);
         }
@@ -131,7 +132,7 @@ impl Engine {
                 user.flights.drop_copy(&mut self.user_pools, key)
             });
             if flight.is_none_or(|f| !f.acked && f.copies == 0 && f.spool != SpoolState::Refused) {
-                self.refuse_stored(&out.sent.envelope.stanza, Condition::ServiceUnavailable.into());
+                self.refuse_stored(out.sent.stanza(), Condition::ServiceUnavailable.into());
             }
             self.cx.settled(flight.filter(|f| f.copies == 0).and_then(|f| f.settle));
         }

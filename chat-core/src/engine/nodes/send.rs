@@ -1,11 +1,9 @@
 //! What was decided for sessions of other nodes goes there: one envelope for each node.
 
-use std::sync::Arc;
-
 use super::afar::Sent;
 use super::{OWN, Turn};
 use crate::base::{MsgId, UserId};
-use crate::effect::{Envelope, Fate, Few, FlightId, NodeTold, Parcel, Targets};
+use crate::effect::{Few, FlightId, NodeTold, Parcel, Targets};
 use crate::engine::Engine;
 use crate::engine::deliver::{Meta, write_for_client};
 use crate::route::decision::Resources;
@@ -75,18 +73,17 @@ impl Engine {
                 // Its delay is written anew when it goes elsewhere, so that there are never two.
                 write_for_client(stanza, &Meta { delayed: false, ..*meta }, user, &mut plain);
             }
-            let stanza_bytes: Arc<[u8]> = if meta.delayed { plain.into() } else { bytes.into() };
-            let (from, to) = (stanza.from.to_owned(), to.to_owned());
-            let fate = Fate { settle: None, ..meta.fate() };
+            let kept = str::from_utf8(&plain).ok().filter(|plain| !plain.is_empty()).unwrap_or(text);
             let mut turn = meta.turn;
             if turn.order == 0 {
                 turn.order = cluster.next + 1;
             }
-            Arc::new(Sent { envelope: Envelope { from, to, stanza: stanza_bytes, fate }, turn })
+            let text = (stanza.from.as_str(), to.as_str(), kept);
+            Sent::new(text, (meta.delayed, meta.only, turn), &mut cluster.targets)
         });
         while let Some((node, worker)) = cluster.next_node() {
             let targets = std::mem::take(&mut cluster.targets);
-            let envelope = cluster.number(self.cx.settings.worker.0, self.cx.settings.workers);
+            let envelope = cluster.number();
             let parcel = Parcel {
                 envelope,
                 attempt: meta.turn.attempt,
@@ -184,7 +181,7 @@ impl Engine {
         let Ok(stanza) = str::from_utf8(bytes) else { return debug_assert!(false, "a stanza is text") };
         while let Some((node, worker)) = cluster.next_node() {
             let parcel = Parcel {
-                envelope: cluster.number(self.cx.settings.worker.0, self.cx.settings.workers),
+                envelope: cluster.number(),
                 attempt: 1,
                 worker,
                 id: MsgId(0),

@@ -340,7 +340,7 @@ impl Engine {
         }
         let probe = presence_stanza(PresenceType::Probe, bare, Some(full.as_str()), None);
         let parcel = Parcel {
-            envelope: cluster.number(self.cx.settings.worker.0, self.cx.settings.workers),
+            envelope: cluster.number(),
             attempt: 1,
             worker,
             id: MsgId(0),

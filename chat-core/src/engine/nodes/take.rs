@@ -130,7 +130,7 @@ impl Engine {
 
     fn begin_taking(&mut self, id: UserId, taking: Taking) {
         if let Some(cluster) = self.cluster.as_deref_mut() {
-            cluster.users.entry(id).or_default().takings.push(taking);
+            cluster.afar(id).takings.push(taking);
         }
         self.arm_user(id);
     }
@@ -177,9 +177,8 @@ impl Engine {
 
     /// A name for what another node is asked.
     fn new_ask(&mut self, id: UserId) -> u64 {
-        let (worker, workers) = (self.cx.settings.worker.0, self.cx.settings.workers);
         let Some(cluster) = self.cluster.as_deref_mut() else { return 0 };
-        let ask = cluster.number(worker, workers);
+        let ask = cluster.number();
         cluster.asks.insert(ask, id);
         ask
     }

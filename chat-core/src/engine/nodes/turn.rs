@@ -1,6 +1,6 @@
 //! The order of what goes to one user whose sessions move from node to node.
 
-use super::afar::Waiting;
+use super::afar::{Lane, Waiting};
 use crate::base::UserId;
 use crate::effect::{Envelope, Fate};
 use crate::engine::Engine;
@@ -66,7 +66,8 @@ impl Engine {
         let bare = user.jid.as_str();
         let Some(afar) = cluster.users.get(&id) else { return false };
         let behind = afar.waiting.front().is_some_and(|first| order == 0 || first.turn.order < order);
-        if !behind && afar.lanes().all(|lane| cluster.is_at(bare, &lane.name, lane.node)) {
+        let is_there = |lane: &Lane| cluster.has_seen(lane) || cluster.is_at(bare, &lane.name, lane.node);
+        if !behind && afar.lanes().all(is_there) {
             if let Some(afar) = cluster.users.get_mut(&id).filter(|_| matches!(stanza.kind, Kind::Message(_)))
             {
                 afar.last = afar.last.max(order);

@@ -30,7 +30,7 @@ pub fn at_rest(w: &World) {
         let cluster = engine.cluster.as_ref().expect("a cluster");
         let outstanding = cluster.users.values().next();
         assert!(
-            outstanding.is_none() && cluster.envelopes.is_empty(),
+            outstanding.is_none() && cluster.envelopes.len() == 0,
             "something is outstanding: {outstanding:?}"
         );
         assert!(cluster.loads.values().all(|load| load.envelopes == 0 && load.bytes == 0));
