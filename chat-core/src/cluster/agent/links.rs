@@ -37,6 +37,11 @@ impl Said {
     }
 }
 
+/// Whether a frame is not for the agent itself.
+fn is_passed_on(kind: Kind) -> bool {
+    !matches!(kind, Kind::Datagram | Kind::Leaving | Kind::Status | Kind::Health)
+}
+
 impl Agent {
     /// Takes one thing that the links have to tell; whether there was one.
     pub(super) fn take_from_links(&mut self, now: Now) -> bool {
@@ -74,9 +79,16 @@ impl Agent {
                     self.on_said(now, &peer, said);
                 }
                 _ if self.peers.get(peer).is_some_and(|p| p.met.is_some()) => {
-                    let (from, start) = (peer.clone(), self.arrived.len());
-                    self.arrived.extend_from_slice(body);
-                    self.outputs.push_back(Queued::Frame { from, kind, start, end: self.arrived.len() });
+                    let from = peer.clone();
+                    let mut pass_on = |kind: Kind, body: &[u8]| {
+                        let start = self.arrived.len();
+                        self.arrived.extend_from_slice(body);
+                        let (from, end) = (from.clone(), self.arrived.len());
+                        self.outputs.push_back(Queued::Frame { from, kind, start, end });
+                    };
+                    pass_on(kind, body);
+                    // Mostly there are many, and what is known of the node does not change in between.
+                    self.links.pass_on_more(&from, is_passed_on, pass_on);
                 }
                 // Of one who is down for this node and does not know it yet.
                 _ => {}

@@ -245,6 +245,19 @@ impl Links {
         None
     }
 
+    /// Takes the next outputs of the link that has just told one, as long as they are frames of such kinds.
+    pub fn pass_on_more(
+        &mut self,
+        peer: &NodeName,
+        is_such: fn(Kind) -> bool,
+        mut to: impl FnMut(Kind, &[u8]),
+    ) {
+        let Some(link) = self.links.get_mut(peer) else { return };
+        while let Some((kind, body)) = link.poll_frame(is_such) {
+            to(kind, body);
+        }
+    }
+
     /// Whether [`Links::poll_output`] may have something.
     pub fn has_output(&self) -> bool {
         !self.outputs.is_empty() || !self.told.is_empty()

@@ -280,6 +280,15 @@ impl Link {
         }
     }
 
+    /// The next output, if it is a frame of such a kind.
+    pub(super) fn poll_frame(&mut self, is_such: fn(Kind) -> bool) -> Option<(Kind, &[u8])> {
+        let is_next = |event: &mut Event| matches!(event, Event::Frame { kind, .. } if is_such(*kind));
+        match self.events.pop_front_if(is_next)? {
+            Event::Frame { kind, start, end } => Some((kind, &self.arrived[start..end])),
+            Event::Told(_) => unreachable!("what is told is no frame"),
+        }
+    }
+
     /// Whether [`Link::poll_output`] has something.
     pub fn has_output(&self) -> bool {
         !self.events.is_empty()
