@@ -70,7 +70,14 @@ fn body(kind: Kind, body: &[u8], version: u16) -> Result<(), WireFault> {
             Control::read(kind, body, version)?.write(&mut out, version);
         }
         Kind::Envelope => Envelope::read(body, version)?.write(&mut out, version),
-        Kind::EnvelopeResult => EnvelopeResult::read(body, version)?.write(&mut out, version),
+        Kind::EnvelopeResult => {
+            let (mut result, mut rest) = EnvelopeResult::read(body, version)?;
+            result.write(&mut out, version);
+            while !rest.is_empty() {
+                (result, rest) = EnvelopeResult::read(rest, version)?;
+                result.write(&mut out, version);
+            }
+        }
         Kind::Poke => Poke::read(body, version)?.write(&mut out, version),
         Kind::UserChanged => UserChanged::read(body, version)?.write(&mut out, version),
         Kind::SessionAsk => SessionAsk::read(body, version)?.write(&mut out, version),

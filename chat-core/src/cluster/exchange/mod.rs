@@ -77,6 +77,9 @@ pub struct Body {
     end: usize,
 }
 
+/// Bytes of a frame of results beyond which there is another.
+const RESULTS_BYTES_MAX: usize = 1024;
+
 /// Bytes of bodies for which room is kept once all have been looked at.
 const ROOM_KEPT: usize = 128 * 1024;
 
@@ -169,8 +172,7 @@ impl Exchange {
                 NodeTold::Change { change, .. } => self.log.handle(LogInput::Changed(change)),
                 NodeTold::Parcel { node, parcel } => self.send_parcel(node, parcel),
                 NodeTold::Result { node, envelope, outcome } => {
-                    let result = EnvelopeResult { envelope, outcome };
-                    self.send(node, Kind::EnvelopeResult, |body, v| result.write(body, v));
+                    self.send_result(node, EnvelopeResult { envelope, outcome });
                 }
                 NodeTold::Poke { node, user } => {
                     self.send(node, Kind::Poke, |body, v| Poke { user }.write(body, v));
@@ -271,6 +273,24 @@ impl Exchange {
         let Some((to, peer)) = self.peers.iter().find(|(_, peer)| peer.node == node) else { return };
         let (to, version) = (to.clone(), peer.version);
         self.put_frame(to, kind, |body| write(body, version));
+    }
+
+    /// Sends a result, in one frame with those that came before it, if its node reads several.
+    fn send_result(&mut self, node: NodeId, result: EnvelopeResult) {
+        self.flush();
+        let Some((to, peer)) = self.peers.iter().find(|(_, peer)| peer.node == node) else { return };
+        let (to, version) = (to.clone(), peer.version);
+        if let Some(Output::Send { to: last, kind: Kind::EnvelopeResult, body }) = self.outputs.back_mut()
+            && EnvelopeResult::are_many(version)
+            && *last == to
+            && body.end - body.start < RESULTS_BYTES_MAX
+            && body.end == self.bodies.len()
+        {
+            result.write(&mut self.bodies, version);
+            body.end = self.bodies.len();
+            return;
+        }
+        self.put_frame(to, Kind::EnvelopeResult, |body| result.write(body, version));
     }
 
     fn put_frame(&mut self, to: NodeName, kind: Kind, write: impl FnOnce(&mut Vec<u8>)) {
@@ -430,8 +450,15 @@ impl Exchange {
                 }
             }
             Kind::EnvelopeResult => {
-                let EnvelopeResult { envelope, outcome } = EnvelopeResult::read(body, version)?;
-                self.mail_of_envelope(envelope).put(&NodeTold::Result { node, envelope, outcome });
+                let (mut result, mut rest) = EnvelopeResult::read(body, version)?;
+                loop {
+                    let EnvelopeResult { envelope, outcome } = result;
+                    self.mail_of_envelope(envelope).put(&NodeTold::Result { node, envelope, outcome });
+                    if rest.is_empty() {
+                        break;
+                    }
+                    (result, rest) = EnvelopeResult::read(rest, version)?;
+                }
             }
             Kind::Poke => {
                 let Poke { user } = Poke::read(body, version)?;

@@ -472,3 +472,43 @@ fn what_is_not_sent_is_refused() {
     exchange.on_mail(&mut mail);
     assert_eq!(refused(exchange), ["Envelope".to_owned(), result(Refused::Overloaded)]);
 }
+
+/// A node of version 1 reads one result in a frame.
+#[test]
+fn results_for_one_node_go_in_one_frame() {
+    for (version, frames) in [(1, 3), (2, 1)] {
+        let mut world = World::new(7);
+        let (node, other) = (world.nodes[1].identity.clone(), world.nodes[0].identity.clone());
+        world.nodes[0].exchange.on_event(&Event::Fresh { peer: node.clone(), version });
+        world.nodes[1].exchange.on_event(&Event::Fresh { peer: other.clone(), version });
+        while world.nodes.iter_mut().any(|n| n.exchange.poll_output().is_some()) {}
+        let number = world.nodes[0].exchange.number_of(&node.name).expect("they have met");
+        let mut mail = NodeMail::default();
+        let outcomes = [Outcome::Settled, Outcome::Moved, Outcome::Settled];
+        for (envelope, outcome) in (7..).zip(outcomes) {
+            mail.put(&NodeTold::Result { node: number, envelope, outcome });
+        }
+        world.nodes[0].exchange.on_mail(&mut mail);
+        let mut sent = 0;
+        while let Some(output) = world.nodes[0].exchange.poll_output() {
+            let Output::Send { kind, body, .. } = output else { panic!("{output:?}") };
+            let body = world.nodes[0].exchange.body(body).to_vec();
+            world.nodes[1].exchange.on_event(&Event::Frame { from: &other.name, kind, body: &body });
+            sent += 1;
+        }
+        assert_eq!(sent, frames, "version {version}");
+        let back = world.nodes[1].exchange.number_of(&other.name).expect("they have met");
+        world.nodes[1].exchange.end_turn();
+        let mut told = Vec::new();
+        while let Some(output) = world.nodes[1].exchange.poll_output() {
+            if let Output::Mail { mail, .. } = output {
+                told.extend(mail.iter().filter_map(|told| match told {
+                    NodeTold::Result { node, envelope, outcome } if node == back => Some((envelope, outcome)),
+                    _ => None,
+                }));
+            }
+        }
+        told.sort_by_key(|(envelope, _)| *envelope);
+        assert_eq!(told, (7..).zip(outcomes).collect::<Vec<_>>(), "version {version}");
+    }
+}

@@ -87,8 +87,14 @@ impl EnvelopeResult {
         });
     }
 
-    /// Reads a body of a version.
-    pub fn read(body: &[u8], version: u16) -> Result<EnvelopeResult, WireFault> {
+    /// Whether a body of this version may hold several, one behind the other: they often come together, and a frame for each
+    /// would be more work than what it says.
+    pub const fn are_many(version: u16) -> bool {
+        version >= 2
+    }
+
+    /// Reads the first of a body of a version; also what is behind it, which is to be read next if it is not empty.
+    pub fn read(body: &[u8], version: u16) -> Result<(EnvelopeResult, &[u8]), WireFault> {
         let mut r = Reader::new(body, version);
         let envelope = r.number()?;
         let outcome = match r.byte()? {
@@ -100,7 +106,9 @@ impl EnvelopeResult {
             6 => Outcome::Lost,
             _ => return Err(WireFault::Value),
         };
-        r.end()?;
-        Ok(EnvelopeResult { envelope, outcome })
+        if !EnvelopeResult::are_many(version) {
+            r.end()?;
+        }
+        Ok((EnvelopeResult { envelope, outcome }, r.rest()))
     }
 }

@@ -127,6 +127,13 @@ fn envelopes(version: u16) -> Vec<(&'static str, Vec<u8>)> {
         let result = EnvelopeResult { envelope: 1_000, outcome };
         all.push((name, framed(Kind::EnvelopeResult, |out| result.write(out, version))));
     }
+    if EnvelopeResult::are_many(version) {
+        let results = |out: &mut Vec<u8>| {
+            EnvelopeResult { envelope: 1_000, outcome: Outcome::Settled }.write(out, version);
+            EnvelopeResult { envelope: 7, outcome: Outcome::Moved }.write(out, version);
+        };
+        all.push(("results", framed(Kind::EnvelopeResult, results)));
+    }
     all
 }
 

@@ -41,7 +41,7 @@ pub enum Kind {
     UserChanged = 0x13,
     /// A stanza for sessions of the other node ([`Envelope`](super::Envelope)).
     Envelope = 0x20,
-    /// What became of an envelope ([`EnvelopeResult`](super::EnvelopeResult)).
+    /// What became of envelopes ([`EnvelopeResult`](super::EnvelopeResult)).
     EnvelopeResult = 0x21,
     /// Look into the spool of these users ([`Poke`](super::Poke)).
     Poke = 0x22,
