@@ -185,11 +185,11 @@ fn allocations_of_twins(is_managed: bool) -> f64 {
 #[test]
 fn from_node_to_node() {
     let each = allocations_of_twins(false);
-    assert!(each < 3.5, "{each}");
+    assert!(each < 1.5, "{each}");
 }
 
 #[test]
 fn from_node_to_node_managed() {
     let each = allocations_of_twins(true);
-    assert!(each < 3.5, "{each}");
+    assert!(each < 1.5, "{each}");
 }
