@@ -166,7 +166,7 @@ fn clusters() {
 fn seeds_that_found_a_bug() {
     for seed in [
         1369, 3560, 6645, 11347, 12883, 13762, 16041, 18770, 20478, 20765, 21088, 25234, 26024, 31943, 35350,
-        37229, 40597, 43123, 45194, 46150, 100008, 103070,
+        37229, 40597, 43123, 45194, 46150, 100008, 103070, 1870,
     ] {
         run(World::cluster(seed), seed)
             .unwrap_or_else(|failure| panic!("{failure}\n    {}", CLUSTERS.replay(seed)));
@@ -224,7 +224,7 @@ fn planted_bugs_of_clusters_are_found() {
         (Plant::WrongWinner, 25),
         (Plant::DropWithLoser, 58),
         (Plant::BelieveLoser, 300),
-        (Plant::NoSweep, 98),
+        (Plant::NoSweep, 195),
         (Plant::EndOnDrain, 0),
     ] {
         if std::env::var("PLANT").is_ok_and(|name| name != format!("{plant:?}")) {

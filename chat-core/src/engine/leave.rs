@@ -81,8 +81,9 @@ impl Engine {
         let (mut had, mut lost, mut tried) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(mut sm) = resource.sm.take() {
             if sm.can_resume() {
-                // `h` may be told later only if nothing is open behind it.
-                if sm.unsettled().0 == 0 {
+                // `h` may be told later only if nothing is open behind it, and it is not the other one's that has risen.
+                let given = resource.detached.as_ref().is_some_and(|detached| detached.given.is_some());
+                if sm.unsettled().0 == 0 && !yields && !given {
                     self.expired.insert(self.cx.now.mono, sm.id.clone(), user.jid.clone(), sm.h());
                 }
             }

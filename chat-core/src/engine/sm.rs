@@ -190,7 +190,7 @@ impl Engine {
         session.phase = Phase::Bound(Seat { user: id, resource: rid });
         session.holds.answer = false;
         resource.conn = Some(conn);
-        resource.detached = None;
+        let unsure = resource.detached.take().is_some_and(|detached| detached.given.is_some());
         let h = sm.h();
         let text = format!("<resumed xmlns='{}' previd='{}' h='{h}'/>", ns::SM, sm.id);
         self.cx.wires.write(conn, text.as_bytes());
@@ -211,6 +211,9 @@ impl Engine {
         resource.held = None;
         self.cx.event(Event::Resumed { jid });
         self.released.push(conn);
+        if unsure {
+            self.note_anew(id, rid);
+        }
         self.spool_next(id);
     }
 }

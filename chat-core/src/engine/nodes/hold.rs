@@ -255,10 +255,12 @@ impl Engine {
     }
 }
 
-/// Whether a client has got more of a session than this node sent it: it went on elsewhere, and what is here is old.
+/// Whether a client may have gone on elsewhere with a session that another node was given: then what is here is old. Whoever goes on with
+/// a session is sent first what was in its queue, and only then how much of what it sends there is safe: who has not got all of the
+/// first has not heard the second.
 pub(in crate::engine) fn is_stale(resource: &Resource, h: u32) -> bool {
     let given = resource.detached.as_ref().and_then(|detached| detached.given);
-    given.is_some_and(|given| h.wrapping_sub(given).cast_signed() > 0)
+    given.is_some_and(|given| h.wrapping_sub(given).cast_signed() >= 0)
 }
 
 /// A session as another node is to have it. `None` if its client's stanzas are not all settled.

@@ -11,19 +11,26 @@ impl Engine {
     #[inline]
     pub(in crate::engine) fn note(&mut self, id: UserId, resource: ResourceId) {
         if self.cluster.is_some() {
-            self.note_record(id, resource);
+            self.note_record(id, resource, false);
         }
     }
 
-    fn note_record(&mut self, id: UserId, resource: ResourceId) {
+    /// A client goes on with a session that another node may have as well: that one counts no more.
+    pub(in crate::engine) fn note_anew(&mut self, id: UserId, resource: ResourceId) {
+        if self.cluster.is_some() {
+            self.note_record(id, resource, true);
+        }
+    }
+
+    fn note_record(&mut self, id: UserId, resource: ResourceId, anew: bool) {
         let Some(user) = self.users.get_mut(id) else { return };
         let Some(index) = user.index(resource) else { return };
         let (jid, resource) = (user.jid.as_str(), &user.resources[index]);
         let Some(Cluster { table, clock, .. }) = self.cluster.as_deref_mut() else { return };
         let before = table.record(OWN, jid, resource.name());
         let bound = match before {
-            Some(record) => record.bound,
-            None => clock.stamp(self.cx.now.utc),
+            Some(record) if !anew => record.bound,
+            _ => clock.stamp(self.cx.now.utc),
         };
         let change = Change::Put(Record {
             user: jid,

@@ -153,6 +153,59 @@ fn the_session_is_as_it_was_if_its_taker_dies() {
     at_rest(&w);
 }
 
+/// Two nodes lose sight of each other just as a session has moved, and the one that had it does not know. Whoever has got all that it was
+/// sent may have gone on over there: how much of what it said is safe is not known here.
+#[test]
+fn who_may_have_gone_on_elsewhere_logs_in_anew() {
+    let mut w = World::new(&[1, 1]);
+    let (a, b) = (w.login(0, "romeo/a", true), w.login(1, "juliet/b", true));
+    w.cut(b);
+    w.held.push((1, 0));
+    let c = w.resume_at(0, b, "juliet");
+    w.held = vec![(0, 1)];
+    w.settle();
+    assert_eq!(resumed(&w, c), Some(Some(1)));
+    w.send(c, &chat("romeo@h", "x"));
+    assert_eq!(w.bodies(a), ["x"]);
+    w.ack(a);
+    assert_eq!(w.safe(c), 1);
+    w.cut(c);
+    w.unlink(0, 1);
+    w.wait(2_000);
+    let d = w.resume_at(1, c, "juliet");
+    assert_eq!(resumed(&w, d), Some(None), "h would fall");
+}
+
+/// But who has not got all of it has not heard anything later. What it goes on with is the session that counts, whatever the other node
+/// has of it.
+#[test]
+fn who_has_not_gone_on_elsewhere_goes_on_and_the_other_session_ends() {
+    let mut w = World::new(&[1, 1]);
+    let (a, b) = (w.login(1, "romeo/a", true), w.login(1, "juliet/b", true));
+    w.cut(b);
+    w.send(a, &chat("juliet@h", "1"));
+    w.held.push((1, 0));
+    let c = w.resume_at(0, b, "juliet");
+    w.held = vec![(0, 1)];
+    w.settle();
+    assert_eq!(resumed(&w, c), Some(Some(1)));
+    w.cut(c);
+    w.unlink(0, 1);
+    w.wait(2_000);
+    let d = w.resume_at(1, b, "juliet");
+    assert_eq!(resumed(&w, d), Some(Some(1)));
+    assert_eq!(w.bodies(d), ["1"]);
+    w.send(d, &chat("romeo@h", "y"));
+    w.ack(a);
+    assert_eq!(w.safe(d), 1);
+    w.link(0, 1);
+    w.settle();
+    assert_eq!(homes(&w, "juliet", "b"), [1]);
+    w.ack(d);
+    assert_eq!((w.safe(a), w.spool("juliet").len()), (1, 0));
+    at_rest(&w);
+}
+
 /// The holder dies while it has the session: the client logs in anew.
 #[test]
 fn nothing_is_resumed_from_a_node_that_dies() {

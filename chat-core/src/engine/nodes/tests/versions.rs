@@ -8,12 +8,13 @@ use crate::engine::Command;
 
 const DRAIN: Command = Command::Drain { rate: 1, within: Span::secs(60) };
 
-/// Juliet's session went from the first node to the second, which the first never hears: a split comes between. There she gets
-/// two messages; the first node, for which the session waits, has two others for it. Then the second node dies. The sender of these, and her last client.
+/// Juliet's session went from the first node to the second with a message, which the first never hears: a split comes between. There she
+/// gets two more; the first node, for which the session waits, has two others for it. Then the second node dies. The sender of these, and her last client.
 fn given_in_vain(w: &mut World) -> (usize, usize) {
     let (a, b) = (w.login(2, "romeo/a", true), w.login(0, "juliet/b", true));
     let t = w.login(1, "tybalt/t", true);
     w.cut(b);
+    w.send(a, &chat("juliet@h", "0"));
     w.held.push((0, 1));
     let c = w.resume_at(1, b, "juliet");
     w.held = vec![(1, 0), (1, 2)];
@@ -26,7 +27,7 @@ fn given_in_vain(w: &mut World) -> (usize, usize) {
     w.send(a, &chat("juliet@h", "B"));
     w.send(t, &chat("juliet@h", "x"));
     w.send(t, &chat("juliet@h", "y"));
-    assert_eq!(w.bodies(c), ["x", "y"]);
+    assert_eq!(w.bodies(c), ["0", "x", "y"]);
     w.ack(c);
     assert_eq!((w.safe(t), homes(w, "juliet", "b")), (2, vec![0, 1]));
     w.kill(1);
@@ -49,7 +50,7 @@ fn what_a_session_was_given_for_goes_with_it() {
     w.send(d, "<presence/>");
     assert_eq!(w.bodies(d), ["~A", "~B"]);
     w.ack(d);
-    assert_eq!((w.safe(a), w.spool("juliet").len()), (2, 0));
+    assert_eq!((w.safe(a), w.spool("juliet").len()), (3, 0));
     at_rest(&w);
 }
 
@@ -64,12 +65,12 @@ fn no_session_goes_to_a_node_that_cannot_say_all_of_it() {
     w.command(0, &DRAIN);
     w.wait(20_000);
     assert_eq!(homes(&w, "juliet", "b"), [0], "as if there were no other node");
-    // Asked for by one who got no more than this node had sent: it stays all the same.
-    w.clients[c].h -= 2;
+    // Asked for by one who got less than this node had sent, and so did not go on elsewhere: it stays all the same.
+    w.clients[c].h -= 3;
     let d = w.resume_at(2, c, "juliet");
     assert_eq!((resumed(&w, d), homes(&w, "juliet", "b")), (Some(None), vec![0]));
     w.wait(60_000);
-    assert_eq!((w.safe(a), w.spool("juliet").len()), (2, 2));
+    assert_eq!((w.safe(a), w.spool("juliet").len()), (3, 2));
     let d = w.bind(2, "juliet/b", true);
     w.send(d, "<presence/>");
     assert_eq!(w.bodies(d), ["~A", "~B"]);
