@@ -212,7 +212,7 @@ fn planted_bugs_are_found() {
 }
 
 /// Those of clusters, each from a seed on that was known to find it; `PLANT_FROM=0` looks for the first, `PLANT=WrongWinner` for that one
-/// alone.
+/// alone. With it, `PLANT_COUNT=450` counts how many of so many seeds find it, and `PLANT_SEED=25` shows all that happens in one.
 #[test]
 fn planted_bugs_of_clusters_are_found() {
     for (plant, known) in [
