@@ -73,7 +73,7 @@ pub trait LinkMachine: Send + 'static {
     /// Handles what others in this process have for the machine, and registers to be woken when there is more. `Ready`:
     /// the end; the machine is not asked any more.
     fn poll_inbox(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<LinkEnd>;
-    /// The turn is over, which was that of a guest ([`LinkDriver::turn_as_guest`]) or not. Whether nothing is left to do until
+    /// The turn is over, which was that of a guest (a worker that had something for it) or not. Whether nothing is left to do until
     /// something wakes; else there is another turn at once. It does not rest if it has ended.
     fn rest(&mut self, now: Now, is_guest: bool, cx: &mut Context<'_>) -> bool;
 }
