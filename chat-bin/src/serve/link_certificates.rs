@@ -2,7 +2,7 @@
 
 use chat_core::cluster::NodeName;
 use chat_net::cluster::{Authorities, LinkTls};
-use chat_net::tls::{Identity, Provider};
+use chat_net::tls::{CertificateSummary, Identity, Provider};
 
 use super::certificates::Term;
 use super::watch::Watch;
@@ -15,6 +15,8 @@ pub(super) struct LinkCertificates {
     node: NodeName,
     watch: Watch,
     tls: LinkTls,
+    /// Of what is in force, if it can be read.
+    summary: Option<CertificateSummary>,
 }
 
 impl LinkCertificates {
@@ -26,7 +28,8 @@ impl LinkCertificates {
         let watch = Watch::new([&files.own.cert, &files.own.key, &files.ca].map(Clone::clone).to_vec());
         let (identity, authorities) = load(files, node)?;
         let tls = LinkTls::with_authority(&identity, &authorities, Provider::AwsLcRs)?;
-        Ok(LinkCertificates { files: files.clone(), node: node.clone(), watch, tls })
+        let summary = identity.summary().ok();
+        Ok(LinkCertificates { files: files.clone(), node: node.clone(), watch, tls, summary })
     }
 
     /// What follows every change.
@@ -52,7 +55,8 @@ impl LinkCertificates {
         match loaded {
             Ok(identity) => {
                 tracing::info!("certificates for links loaded anew");
-                log(&identity);
+                self.summary = identity.summary().ok();
+                self.log();
             }
             Err(error) => {
                 tracing::error!(%error, "the new certificates for links are not used; the old ones stay");
@@ -62,8 +66,12 @@ impl LinkCertificates {
 
     /// Logs which certificate the node shows, and what is wrong with it.
     pub(super) fn log(&self) {
-        if let Ok((identity, _)) = load(&self.files, &self.node) {
-            log(&identity);
+        let Some(summary) = &self.summary else { return };
+        let fingerprint = &summary.fingerprint;
+        match Term::of(summary) {
+            Term::Expired => tracing::warn!(%fingerprint, "the certificate for links has expired"),
+            Term::Early => tracing::warn!(%fingerprint, "the certificate for links is not valid yet"),
+            Term::Days(days) => tracing::info!(%fingerprint, days, "certificate for links (SHA-256)"),
         }
     }
 }
@@ -78,14 +86,4 @@ fn load(files: &LinkFiles, node: &NodeName) -> Result<(Identity, Authorities), F
         return Err(Failure::new(format!("{cert} is a certificate for {said}, not for this node, {node}")));
     }
     Ok((identity, Authorities::from_file(&files.ca)?))
-}
-
-fn log(identity: &Identity) {
-    let Ok(summary) = identity.summary() else { return };
-    let fingerprint = &summary.fingerprint;
-    match Term::of(&summary) {
-        Term::Expired => tracing::warn!(%fingerprint, "the certificate for links has expired"),
-        Term::Early => tracing::warn!(%fingerprint, "the certificate for links is not valid yet"),
-        Term::Days(days) => tracing::info!(%fingerprint, days, "certificate for links (SHA-256)"),
-    }
 }

@@ -87,45 +87,44 @@ pub struct World {
 impl World {
     /// The world of a seed, as [`Plan::draw`] makes it.
     pub fn new(seed: u64) -> Self {
-        let mut rng = Rng::from_u64(seed);
-        let plan = Plan::draw(&mut rng);
-        World::with_plan(seed, rng, plan)
+        World::drawn(seed, Plan::draw)
     }
 
     /// The cluster of a seed, as [`Plan::draw_cluster`] makes it.
     pub fn cluster(seed: u64) -> Self {
-        let mut rng = Rng::from_u64(seed);
-        let plan = Plan::draw_cluster(&mut rng);
-        World::with_plan(seed, rng, plan)
+        World::drawn(seed, Plan::draw_cluster)
     }
 
     /// The cluster of a seed whose nodes lose sight of each other all the time, as [`Plan::draw_storms`] makes it.
     pub fn storms(seed: u64) -> Self {
-        let mut rng = Rng::from_u64(seed);
-        let plan = Plan::draw_storms(&mut rng);
-        World::with_plan(seed, rng, plan)
+        World::drawn(seed, Plan::draw_storms)
     }
 
     /// The cluster of a seed whose nodes are replaced, as [`Plan::draw_drains`] makes it.
     pub fn drains(seed: u64) -> Self {
-        let mut rng = Rng::from_u64(seed);
-        let plan = Plan::draw_drains(&mut rng);
-        World::with_plan(seed, rng, plan)
+        World::drawn(seed, Plan::draw_drains)
     }
 
     /// The world of a seed whose nodes have a planted bug: a cluster, perhaps one that drains, or one node alone.
     pub fn planted(seed: u64, plant: Plant, in_cluster: bool) -> Self {
-        let mut rng = Rng::from_u64(seed);
-        let plan = match in_cluster {
-            true if plant == Plant::EndOnDrain => Plan::draw_drains(&mut rng),
-            true => Plan::draw_cluster(&mut rng),
-            false => Plan::draw(&mut rng),
+        let draw = match in_cluster {
+            true if plant == Plant::EndOnDrain => Plan::draw_drains,
+            true => Plan::draw_cluster,
+            false => Plan::draw,
         };
-        let mut plan = Plan { plant: Some(plant), ..plan };
-        if plant == Plant::NoLimit {
-            // A low limit is passed sooner.
-            plan.limits.unacked_stanzas_max = plan.limits.unacked_stanzas_max.min(20);
-        }
+        World::drawn(seed, |rng| {
+            let mut plan = Plan { plant: Some(plant), ..draw(rng) };
+            if plant == Plant::NoLimit {
+                // A low limit is passed sooner.
+                plan.limits.unacked_stanzas_max = plan.limits.unacked_stanzas_max.min(20);
+            }
+            plan
+        })
+    }
+
+    fn drawn(seed: u64, draw: impl FnOnce(&mut Rng) -> Plan) -> Self {
+        let mut rng = Rng::from_u64(seed);
+        let plan = draw(&mut rng);
         World::with_plan(seed, rng, plan)
     }
 

@@ -31,6 +31,7 @@ mod frame;
 mod hello;
 mod kind;
 mod notice;
+mod rewrite;
 mod session;
 mod version;
 
@@ -47,6 +48,7 @@ pub use frame::{FRAME_HEAD_BYTES_MAX, Frame, read_frame, write_frame, write_head
 pub use hello::{Hello, PROOF_BYTES, Proof, Refusal};
 pub use kind::{Kind, Seen};
 pub use notice::{Health, Leaving, Poke, RELEASE_BYTES_MAX, Role, Status, UserChanged};
+pub use rewrite::rewritten;
 pub use session::{
     SessionAnswer, SessionAsk, SessionOffer, SessionPart, SessionRefuse, SessionWord, read_session,
     write_session,

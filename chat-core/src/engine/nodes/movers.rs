@@ -129,8 +129,11 @@ impl Engine {
 
     /// Presence has come for sessions that are not here. Those that went to another node a moment ago get it there.
     pub(super) fn pass_presence_on(&mut self, node: NodeId, parcel: &Parcel<'_>) {
+        if !parcel.stanza.starts_with("<presence") {
+            return;
+        }
         let (to, from) = (JidRef::of_prepared(parcel.to).bare(), JidRef::of_prepared(parcel.from));
-        if !parcel.stanza.starts_with("<presence") || from.is_bare() || parcel.attempt >= ATTEMPTS_MAX {
+        if from.is_bare() || parcel.attempt >= ATTEMPTS_MAX {
             return;
         }
         let due = self.cx.now.mono + CLUSTER_SETTLED;
